@@ -1,0 +1,48 @@
+"""Port: audio files to samples and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from domain.audio import AudioFormat, Waveform
+
+
+@runtime_checkable
+class AudioCodec(Protocol):
+    """Reads and writes audio files. Every method may be called while others run."""
+
+    async def decode(self, source: BinaryIO, *, sample_rate: int, max_duration: float) -> Waveform:
+        """Decode the first audio stream of a file of any container, codec, rate and channel count.
+
+        Channels are mixed to one. Memory stays bounded however long the audio is: long audio lies in an unnamed
+        temporary file that is mapped and goes with the ``Waveform``. Cancelling stops within a packet or so.
+
+        Args:
+            source: An open, seekable binary file, read from its start; not closed.
+            sample_rate: Rate to resample to, in hertz.
+            max_duration: Longest audio to take, in seconds.
+
+        Raises:
+            AudioEmpty: no bytes, or no samples.
+            AudioInvalid: not audio, or no codec for it.
+            AudioTruncated: it breaks off, or is shorter than its header states.
+            AudioTooLong: longer than ``max_duration``, by its header or by decoding.
+        """
+        ...
+
+    async def encode(self, chunks: AsyncIterable[Waveform], audio_format: AudioFormat, sink: BinaryIO) -> float:
+        """Encode pieces of mono sound, all of one sample rate, into ``sink`` as a complete file.
+
+        Args:
+            chunks: The pieces, in order; an error that they raise comes out unchanged.
+            audio_format: Container and codec. Rates that the codec lacks are resampled.
+            sink: An open, seekable, writable binary file; not closed.
+
+        Returns:
+            The duration of what was encoded, in seconds.
+
+        Raises:
+            AudioEmpty: there was no sample.
+        """
+        ...

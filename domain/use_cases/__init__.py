@@ -1,0 +1,1 @@
+"""What the service does, written against the ports; controllers call these and nothing deeper."""

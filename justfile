@@ -1,0 +1,55 @@
+# `./just RECIPE` makes the environment first; see the script `just`.
+
+set shell := ["sh", "-eu", "-c"]
+
+compile := "uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11"
+
+# Lists the recipes.
+[private]
+default:
+    @just --list --unsorted --justfile {{ justfile() }}
+
+# Starts the service with the embedded engines and does its job in front of you; --once ends after the table; FILES: your own recordings.
+[no-cd]
+demo *ARGS:
+    @parlante demo {{ ARGS }}
+
+# Runs the service: --env dev, qa, prod (default) or demo.
+serve *ARGS:
+    @parlante serve {{ ARGS }}
+
+# Runs the tests; ARGS go to pytest.
+test *ARGS:
+    pytest -m "not slow" {{ ARGS }}
+
+# Formats the code.
+format:
+    ruff format
+    ruff check --fix
+
+# Checks formatting, lint, types and import contracts.
+lint:
+    ruff format --check
+    ruff check
+    mypy
+    lint-imports
+
+# Measures the service against its bare engines: --quick (under a minute), --json FILE, or one part: stt, tts, start.
+bench *ARGS:
+    python -m bench {{ ARGS }}
+
+# Installs the Coqui engine into .venv (5 GB).
+coqui:
+    uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/coqui.lock
+
+# Locks the dependencies again: names, versions and hashes into requirements/*.lock; --upgrade renews them.
+lock *ARGS:
+    {{ compile }} {{ ARGS }} --group dev -o requirements/dev.lock
+    {{ compile }} {{ ARGS }} -c requirements/dev.lock -o requirements/runtime.lock
+    {{ compile }} {{ ARGS }} -c requirements/dev.lock --extra coqui -o requirements/coqui.lock
+
+# Everything that must hold: lint, all tests with Coqui and the slow ones, the demo, the benchmarks' bounds.
+ci: lint coqui
+    PARLANTE_REQUIRE_COQUI=1 pytest
+    parlante demo --once
+    python -m bench --quick
