@@ -1,0 +1,91 @@
+"""The application: settings and backends in, an ASGI callable out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from dependency_injector import providers
+from litestar import Litestar, Router
+from litestar.di import Provide
+
+from app.container import Container
+from app.controllers.catalog import CatalogController
+from app.controllers.files import FileController
+from app.controllers.operation import OperationController
+from app.controllers.speech import SpeechController
+from app.controllers.transcription import TranscriptionController
+from app.errors import EXCEPTION_HANDLERS
+from app.guards import ApiKeyGuard
+from app.openapi import docs_assets, openapi_config, openapi_document
+from app.settings import Settings
+from app.telemetry.middleware import trace_requests
+
+_MAX_JSON_BODY = 2**20
+"""Most bytes of a request body that is not an upload."""
+
+_log = structlog.stdlib.get_logger("app.application")
+
+_PROVIDED = (
+    "transcribe",
+    "synthesize",
+    "readiness",
+    "uploads",
+    "transcriber",
+    "synthesizer",
+    "object_store",
+    "telemetry",
+)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Build the application; its backends open when it starts and close when it stops."""
+    container = Container(settings=settings)
+    metrics = container.telemetry()
+
+    @asynccontextmanager
+    async def opened_backends(_: Litestar) -> AsyncGenerator[None, None]:
+        try:
+            await _wait(container.init_resources())
+            metrics.watch("transcribe", await _wait(container.transcription_admission()))
+            metrics.watch("synthesize", await _wait(container.speech_admission()))
+            _log.info("service_ready", environment=settings.environment)
+            yield
+        finally:
+            await _wait(container.shutdown_resources())
+
+    app = Litestar(
+        route_handlers=[
+            Router("/api/v1", route_handlers=[TranscriptionController, SpeechController, CatalogController]),
+            OperationController,
+            FileController,
+            openapi_document,
+            docs_assets(),
+        ],
+        guards=[ApiKeyGuard(settings)],
+        dependencies={
+            "settings": Provide(lambda: settings, sync_to_thread=False, use_cache=True),
+            **{name: Provide(_provider(container.providers[name])) for name in _PROVIDED},
+        },
+        lifespan=[opened_backends],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=openapi_config(),
+        request_max_body_size=_MAX_JSON_BODY,
+        logging_config=None,
+    )
+    app.asgi_handler = trace_requests(app.asgi_handler, metrics)  # outside the router: unknown paths are traced too
+    return app
+
+
+def _provider(provider: providers.Provider[Any]) -> Callable[[], Coroutine[Any, Any, Any]]:
+    async def provide() -> Any:
+        return await _wait(provider())
+
+    return provide
+
+
+async def _wait(value: Any) -> Any:
+    """Containers with async resources answer some things at once and some as awaitables."""
+    return await value if hasattr(value, "__await__") else value

@@ -1,0 +1,18 @@
+"""``parlante serve``."""
+
+from __future__ import annotations
+
+import click
+
+from app.command_line import options
+from app.settings import load_settings
+
+
+@click.command("serve")
+@options.environment
+def command(environment: str) -> None:
+    """Run the service until Ctrl-C."""
+    settings = load_settings(environment)
+    from app.server import serve  # noqa: PLC0415 - settings are checked before the framework is imported
+
+    serve(settings)

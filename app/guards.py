@@ -1,0 +1,42 @@
+"""Who may call what: an API key on everything that does not say that it is public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from app.keys import name_of_key
+from app.settings import Settings
+from domain.errors import Unauthorized
+
+PUBLIC = "public"
+"""Option of a route handler that anybody may call."""
+
+
+class ApiKeyGuard:
+    """Asks for a known key in ``X-API-Key`` or ``Authorization: Bearer``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._open = settings.auth == "none"
+        self._hashes = settings.keys
+
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Let the request pass, or raise ``Unauthorized``; the key's name is kept for the logs."""
+        if handler.opt.get(PUBLIC) or self._open:
+            return
+        key = _given_key(connection)
+        if key is None:
+            raise Unauthorized("an API key is needed: send it as X-API-Key or Authorization: Bearer")
+        name = name_of_key(key, self._hashes)
+        if name is None:
+            raise Unauthorized("the API key is not known")
+        connection.scope["auth"] = name
+
+
+def _given_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    if key := connection.headers.get("x-api-key"):
+        return key
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

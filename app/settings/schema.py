@@ -1,0 +1,120 @@
+"""Every setting that is not a backend's own, with its meaning; ``config/default.toml`` gives each its value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+KeyHash = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+BackendTables = dict[str, dict[str, Any]]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration; a key that it does not know is an error."""
+
+
+class Server(Section, frozen=True):
+    """Where the service listens."""
+
+    host: str
+    """Address to listen on."""
+    port: Port
+    """Port to listen on."""
+    public_url: str
+    """Address that clients reach the service by, for links to it; empty takes the request's own."""
+    backlog: Annotated[int, Meta(ge=128)]
+    """Connections that wait to be accepted."""
+    stop_timeout: Annotated[int, Meta(ge=1)]
+    """Seconds that running requests have to end after a stop."""
+
+
+class Backends(Section, frozen=True):
+    """Which backend stands behind each port: the name of an entry point."""
+
+    transcriber: str
+    synthesizer: str
+    object_store: str
+    audio_codec: str
+
+
+class Work(Section, frozen=True):
+    """Admission to an engine."""
+
+    running: Count
+    """Requests at the engine at once; 0 takes what the engine says it can do in parallel."""
+    waiting: Count
+    """Requests that wait for a place; one more is answered 503."""
+    patience: Seconds
+    """Longest wait for a place, in seconds."""
+    time_limit: Seconds
+    """Longest work on one request once it has a place, in seconds."""
+
+
+class Transcription(Work, frozen=True):
+    """Limits of transcription."""
+
+    max_duration: Seconds
+    """Longest recording, in seconds."""
+    max_upload: Annotated[int, Meta(ge=1024)]
+    """Largest upload, in bytes."""
+    upload_patience: Seconds
+    """Longest silence of a client in the middle of its upload, in seconds."""
+
+
+class Speech(Work, frozen=True):
+    """Limits of synthesis."""
+
+    max_characters: Annotated[int, Meta(ge=1)]
+    """Longest text."""
+
+
+class Storage(Section, frozen=True):
+    """How the service uses its object store."""
+
+    prefix: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._=-]+/)*$", max_length=200)]
+    """Put before every key, for example ``dev/``."""
+    url_expiry: Annotated[float, Meta(ge=1, le=604800)]
+    """Seconds that a link to an object works."""
+
+
+class Logs(Section, frozen=True):
+    """What is logged, and how."""
+
+    format: Literal["json", "console"]
+    """JSON lines for machines, or coloured lines for people."""
+    level: Literal["debug", "info", "warning", "error"]
+    """Least severe level that is written."""
+
+
+class Settings(Section, frozen=True):
+    """All of it."""
+
+    environment: str
+    """Name of the environment that was loaded."""
+    auth: Literal["keys", "none"]
+    """``keys`` asks for an API key; ``none`` does not, and is refused off the loopback address."""
+    device: Literal["auto", "cpu", "cuda"]
+    """Where engines run; ``auto`` takes a GPU where there is one."""
+    models_dir: Path
+    """Directory of models and of their download cache."""
+    server: Server
+    backends: Backends
+    transcription: Transcription
+    speech: Speech
+    storage: Storage
+    logs: Logs
+    keys: dict[str, KeyHash]
+    """API keys: the name of each and the hash that ``parlante keys new`` printed."""
+    transcribers: BackendTables
+    """Options of each transcriber, by its name."""
+    synthesizers: BackendTables
+    """Options of each synthesizer, by its name."""
+    object_stores: BackendTables
+    """Options of each object store, by its name."""
+    audio_codecs: BackendTables
+    """Options of each audio codec, by its name."""
