@@ -10,15 +10,19 @@ import structlog
 from dependency_injector import providers
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.stores.memory import MemoryStore
 
 from app.container import Container
 from app.controllers.catalog import CatalogController
 from app.controllers.files import FileController
 from app.controllers.operation import OperationController
 from app.controllers.speech import SpeechController
+from app.controllers.streaming import StreamingController
 from app.controllers.transcription import TranscriptionController
 from app.errors import EXCEPTION_HANDLERS
 from app.guards import ApiKeyGuard
+from app.live.handshake import answer_refusals, remember_refusal
+from app.live.tickets import Tickets
 from app.openapi import docs_assets, openapi_config, openapi_document
 from app.settings import Settings
 from app.telemetry.middleware import trace_requests
@@ -27,6 +31,8 @@ _MAX_JSON_BODY = 2**20
 """Most bytes of a request body that is not an upload."""
 
 _log = structlog.stdlib.get_logger("app.application")
+
+_API = [TranscriptionController, SpeechController, CatalogController, StreamingController]
 
 _PROVIDED = (
     "transcribe",
@@ -37,6 +43,7 @@ _PROVIDED = (
     "synthesizer",
     "object_store",
     "telemetry",
+    "listen",
 )
 
 
@@ -44,12 +51,14 @@ def create_app(settings: Settings) -> Litestar:
     """Build the application; its backends open when it starts and close when it stops."""
     container = Container(settings=settings)
     metrics = container.telemetry()
+    tickets = Tickets(MemoryStore(), settings.live.ticket_lifetime)
 
     @asynccontextmanager
     async def opened_backends(_: Litestar) -> AsyncGenerator[None, None]:
         try:
             await _wait(container.init_resources())
             metrics.watch("transcribe", await _wait(container.transcription_admission()))
+            await _wait(container.listen())
             metrics.watch("synthesize", await _wait(container.speech_admission()))
             _log.info("service_ready", environment=settings.environment)
             yield
@@ -58,24 +67,27 @@ def create_app(settings: Settings) -> Litestar:
 
     app = Litestar(
         route_handlers=[
-            Router("/api/v1", route_handlers=[TranscriptionController, SpeechController, CatalogController]),
+            Router("/api/v1", route_handlers=_API),
             OperationController,
             FileController,
             openapi_document,
             docs_assets(),
         ],
-        guards=[ApiKeyGuard(settings)],
+        guards=[ApiKeyGuard(settings, tickets)],
         dependencies={
-            "settings": Provide(lambda: settings, sync_to_thread=False, use_cache=True),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "tickets": Provide(lambda: tickets, sync_to_thread=False),
             **{name: Provide(_provider(container.providers[name])) for name in _PROVIDED},
         },
         lifespan=[opened_backends],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi_config(),
         request_max_body_size=_MAX_JSON_BODY,
+        after_exception=[remember_refusal],
         logging_config=None,
     )
-    app.asgi_handler = trace_requests(app.asgi_handler, metrics)  # outside the router: unknown paths are traced too
+    # Outside the router, so that unknown paths are traced too.
+    app.asgi_handler = trace_requests(answer_refusals(app.asgi_handler), metrics)
     return app
 
 

@@ -12,8 +12,10 @@ from app.settings import Settings
 from app.settings.schema import Work
 from app.telemetry.metrics import Metrics
 from domain.admission import Admission
+from domain.live.options import LiveLimits
 from domain.ports.synthesizer import Synthesizer
 from domain.ports.transcriber import Transcriber
+from domain.use_cases.listen import Listen
 from domain.use_cases.readiness import Readiness
 from domain.use_cases.synthesize import Synthesize
 from domain.use_cases.transcribe import Transcribe
@@ -67,6 +69,20 @@ def make_synthesize(
     )
 
 
+def make_listen(settings: Settings, transcriber: Any, codec: Any, detector: Any, telemetry: Metrics) -> Listen:
+    """The use case with its limits. A stream has a place at once or not at all."""
+    live = settings.live
+    admission = Admission(running=live.streams, waiting=0, patience=1.0)
+    telemetry.watch("listen", admission)
+    limits = LiveLimits(
+        max_duration=live.max_duration,
+        lag_threshold=live.lag_threshold,
+        max_behind=live.max_behind,
+        max_utterance=live.max_utterance,
+    )
+    return Listen(transcriber, codec, detector, admission, telemetry, limits)
+
+
 class Container(containers.DeclarativeContainer):
     """Everything that lives as long as the service. Backends are async resources, opened side by side at the start."""
 
@@ -88,6 +104,8 @@ class Container(containers.DeclarativeContainer):
     synthesize = providers.Singleton(
         make_synthesize, settings, synthesizer, audio_codec, object_store, speech_admission, telemetry
     )
+    voice_activity_detector = providers.Resource(open_backend, settings, "voice_activity_detectors")
+    listen = providers.Singleton(make_listen, settings, transcriber, audio_codec, voice_activity_detector, telemetry)
     readiness = providers.Singleton(
         Readiness,
         providers.Dict(transcriber=transcriber, synthesizer=synthesizer, object_store=object_store),

@@ -33,6 +33,8 @@ async def while_connected(request: Request[Any, Any, Any], work: Coroutine[Any, 
     finally:
         gone.cancel()
         if not task.done():
+            # Nobody is left to hear how it ends.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             task.cancel()
             await asyncio.wait({task})
 

@@ -72,8 +72,42 @@ def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def on_domain_error(request: Request[Any, Any, Any], err: errors.ParlanteError) -> Response[Problem]:
-    """Answer an error of the domain."""
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as it is answered."""
+
+    problem: Problem
+    headers: dict[str, str]
+
+
+def refusal(err: Exception) -> Refusal:
+    """How an error is answered; what is no error of the domain or of HTTP is a bug, and says nothing of itself."""
+    if isinstance(err, errors.ParlanteError):
+        return _refuse_domain_error(err)
+    if isinstance(err, HTTPException):
+        return _refuse_http_error(err)
+    return _refuse(500, "internal", "something went wrong inside the service; its log has the details")
+
+
+def on_error(request: Request[Any, Any, Any], err: Exception) -> Response[Problem]:
+    """Answer an error; log those that are not the caller's."""
+    refused = refusal(err)
+    status = refused.problem.status
+    if not isinstance(err, errors.ParlanteError | HTTPException):
+        _log.error("unexpected_error", exc_info=err)
+    elif status >= 500:
+        _log.warning("request_failed", code=refused.problem.code, status=status, cause=_cause(err))
+    return Response(refused.problem, status_code=status, headers=refused.headers, media_type=PROBLEM_JSON)
+
+
+def on_client_gone(request: Request[Any, Any, Any], err: ClientGone) -> Response[None]:
+    """Close the books on a request that nobody waits for; the status is only for the log."""
+    return Response(None, status_code=_CLIENT_GONE)
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {ClientGone: on_client_gone, Exception: on_error}
+
+
+def _refuse_domain_error(err: errors.ParlanteError) -> Refusal:
     status = next(_STATUS[kind] for kind in type(err).__mro__ if kind in _STATUS)
     headers: dict[str, str] = {}
     if isinstance(err, errors.Unavailable):
@@ -82,42 +116,18 @@ def on_domain_error(request: Request[Any, Any, Any], err: errors.ParlanteError) 
         headers["WWW-Authenticate"] = 'Bearer realm="parlante"'
     if isinstance(err, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{err.size}"
-    if status >= 500:
-        _log.warning("request_failed", code=err.code, status=status, cause=_cause(err))
-    return _answer(request, status, err.code, err.message, retryable=err.retryable, headers=headers)
+    return _refuse(status, err.code, err.message, retryable=err.retryable, headers=headers)
 
 
-def on_http_error(request: Request[Any, Any, Any], err: HTTPException) -> Response[Problem]:
-    """Answer an error that Litestar found: a bad field, an unknown path, a wrong method."""
+def _refuse_http_error(err: HTTPException) -> Refusal:
+    """What Litestar found: a bad field, an unknown path, a wrong method."""
     fields = _invalid_fields(err)
-    detail = "; ".join(f"{field.field}: {field.message}" for field in fields or []) or _detail(err)
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields) or _detail(err)
     code = _CODES.get(err.status_code, "internal" if err.status_code >= 500 else "invalid_request")
-    return _answer(
-        request, err.status_code, code, detail, headers=dict(err.headers or {}), fields=fields or msgspec.UNSET
-    )
+    return _refuse(err.status_code, code, detail, headers=dict(err.headers or {}), fields=fields or msgspec.UNSET)
 
 
-def on_client_gone(request: Request[Any, Any, Any], err: ClientGone) -> Response[None]:
-    """Close the books on a request that nobody waits for; the status is only for the log."""
-    return Response(None, status_code=_CLIENT_GONE)
-
-
-def on_bug(request: Request[Any, Any, Any], err: Exception) -> Response[Problem]:
-    """Answer anything else: a bug. The log has the traceback, the response does not."""
-    _log.error("unexpected_error", exc_info=err)
-    return _answer(request, 500, "internal", "something went wrong inside the service; its log has the details")
-
-
-EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
-    errors.ParlanteError: on_domain_error,
-    HTTPException: on_http_error,
-    ClientGone: on_client_gone,
-    Exception: on_bug,
-}
-
-
-def _answer(
-    request: Request[Any, Any, Any],
+def _refuse(
     status: int,
     code: str,
     detail: str,
@@ -125,11 +135,10 @@ def _answer(
     retryable: bool = False,
     headers: dict[str, str] | None = None,
     fields: list[InvalidField] | msgspec.UnsetType = msgspec.UNSET,
-) -> Response[Problem]:
-    problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, retryable=retryable, fields=fields
-    )
-    return Response(problem, status_code=status, headers=headers or {}, media_type=PROBLEM_JSON)
+) -> Refusal:
+    title = HTTPStatus(status).phrase
+    problem = Problem(title=title, status=status, code=code, detail=detail, retryable=retryable, fields=fields)
+    return Refusal(problem=problem, headers=headers or {})
 
 
 def _detail(err: HTTPException) -> str:

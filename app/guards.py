@@ -8,23 +8,30 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.keys import name_of_key
+from app.live.tickets import Tickets
 from app.settings import Settings
 from domain.errors import Unauthorized
 
 PUBLIC = "public"
 """Option of a route handler that anybody may call."""
+TICKETS = "tickets"
+"""Option of a route handler that also takes a ticket, as ``?ticket=…``."""
 
 
 class ApiKeyGuard:
     """Asks for a known key in ``X-API-Key`` or ``Authorization: Bearer``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tickets: Tickets) -> None:
         self._open = settings.auth == "none"
         self._hashes = settings.keys
+        self._tickets = tickets
 
-    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Let the request pass, or raise ``Unauthorized``; the key's name is kept for the logs."""
         if handler.opt.get(PUBLIC) or self._open:
+            return
+        if handler.opt.get(TICKETS) and (ticket := connection.query_params.get("ticket")):
+            connection.scope["auth"] = await self._tickets.redeem(ticket)
             return
         key = _given_key(connection)
         if key is None:

@@ -69,6 +69,7 @@ def openapi_config() -> OpenAPIConfig:
 def _swagger() -> SwaggerRenderPlugin:
     return SwaggerRenderPlugin(
         path="/",
+        favicon="<link rel='icon' href='data:,'>",
         js_url=f"{_ASSETS_PATH}/swagger-ui-bundle.js",
         css_url=f"{_ASSETS_PATH}/swagger-ui.css",
         standalone_preset_js_url=f"{_ASSETS_PATH}/swagger-ui-standalone-preset.js",

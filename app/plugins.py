@@ -13,6 +13,7 @@ GROUPS = {
     "synthesizers": "synthesizer",
     "object_stores": "object_store",
     "audio_codecs": "audio_codec",
+    "voice_activity_detectors": "voice_activity_detector",
 }
 """Entry-point groups (after ``parlante.``), which are also tables of the configuration, and the port of each."""
 

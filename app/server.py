@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,16 +35,42 @@ def serve(settings: Settings) -> None:
         process_name=None,
     )
     configure_logging(settings.logs)
+    _check_address(server.host, server.port)
     granian.serve(target_loader=partial(_load, settings), wrap_loader=False)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise ``StartError`` where nothing can listen; Granian would end with a traceback of its Rust code."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as err:
+        raise StartError(
+            f"cannot listen on {host}, port {port}: {(err.strerror or str(err)).lower()}; "
+            "change server.host or server.port"
+        ) from err
 
 
 def _load(settings: Settings) -> ASGIApp:
     configure_logging(settings.logs)
-    return announce_start_errors(create_app(settings))
+    return announce_start_errors(create_app(settings), afterwards=_end_process)
 
 
-def announce_start_errors(app: ASGIApp) -> ASGIApp:
-    """Wrap an application: a ``StartError`` stops the start with its one sentence instead of a traceback."""
+def _end_process() -> None:
+    """End the worker now; its usual end waits for its threads, and a download may run in one for hours."""
+    logging.shutdown()
+    os._exit(1)
+
+
+def announce_start_errors(app: ASGIApp, afterwards: Callable[[], None] = lambda: None) -> ASGIApp:
+    """Wrap an application: a ``StartError`` stops the start with its one sentence instead of a traceback.
+
+    Args:
+        app: The application.
+        afterwards: Called once that has been said.
+    """
 
     async def service(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":  # type: ignore[comparison-overlap]
@@ -56,12 +86,20 @@ def announce_start_errors(app: ASGIApp) -> ASGIApp:
 
         try:
             await app(scope, receive, hold_failure)
-        except StartError as err:
-            failure: Any = {"type": "lifespan.startup.failed", "message": f"parlante cannot start: {err.message}"}
+        except BaseException as err:
+            if (reason := _start_error(err)) is None:
+                for message in held:
+                    await send(message)
+                raise
+            failure: Any = {"type": "lifespan.startup.failed", "message": f"parlante cannot start: {reason.message}"}
             await send(failure)
-        except BaseException:
-            for message in held:
-                await send(message)
-            raise
+            afterwards()
 
     return service
+
+
+def _start_error(err: BaseException) -> StartError | None:
+    """The first ``StartError`` in an error; Litestar's lifespan raises groups."""
+    if isinstance(err, BaseExceptionGroup):
+        return next(filter(None, map(_start_error, err.exceptions)), None)
+    return err if isinstance(err, StartError) else None

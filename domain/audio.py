@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +25,22 @@ class Waveform(msgspec.Struct, frozen=True, kw_only=True):
     def duration(self) -> float:
         """Length in seconds."""
         return len(self.samples) / self.sample_rate
+
+
+class RawFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples without a container."""
+
+    encoding: Literal["pcm_s16le", "pcm_f32le"]
+    """Signed 16-bit integers or 32-bit floats, little endian, channels interleaved."""
+    sample_rate: int
+    """Samples per second and channel, in hertz."""
+    channels: int = 1
+    """Number of channels."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * (2 if self.encoding == "pcm_s16le" else 4)
 
 
 class AudioFormat(StrEnum):

@@ -95,6 +95,36 @@ class UploadTooLarge(InvalidRequest):
     code = "upload_too_large"
 
 
+class MessageInvalid(InvalidRequest):
+    """A message on a live stream that is not known, or comes at the wrong time."""
+
+    code = "message_invalid"
+
+
+class MessageTooLarge(InvalidRequest):
+    """A message on a live stream has too many bytes."""
+
+    code = "message_too_large"
+
+
+class RateExceeded(InvalidRequest):
+    """A live stream sends more bytes a second than the service takes."""
+
+    code = "rate_exceeded"
+
+
+class StreamIdle(InvalidRequest):
+    """Nothing came on a live stream for too long."""
+
+    code = "stream_idle"
+
+
+class ClientNotReading(InvalidRequest):
+    """The client of a live stream does not read what it is sent."""
+
+    code = "client_not_reading"
+
+
 class NotFound(ParlanteError):
     """There is nothing under that name."""
 

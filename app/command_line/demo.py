@@ -46,7 +46,8 @@ def command(files: tuple[Path, ...], once: bool) -> None:
             failed |= _speak_all(client, console)
         console.print(
             "\nThese are the embedded engines (PocketSphinx, espeak-ng: no download); for Whisper and Coqui run "
-            "[bold]./just coqui && API_KEY=… S3_BUCKET=… ./just serve --env dev[/bold]"
+            "[bold]./just coqui && API_KEY=… S3_BUCKET=… ./just serve --env dev[/bold]",
+            soft_wrap=True,
         )
         if not once:
             console.print(f"The service is up at [bold]{url}[/bold], its docs at {url}/docs. Ctrl-C ends it.")
@@ -109,7 +110,8 @@ def _transcribe_all(client: httpx.Client, recordings: list[tuple[Path, str | Non
 
 
 def _speak_all(client: httpx.Client, console: Console) -> bool:
-    table = _table("Text to speech", "language", "spoken, and where to hear it")
+    table = _table("Text to speech", "language", "spoken")
+    links: list[tuple[str, str]] = []
     failed = False
     with _progress(console) as progress:
         task = progress.add_task("")
@@ -130,8 +132,10 @@ def _speak_all(client: httpx.Client, console: Console) -> bool:
             table.add_row(
                 language, f"{answer['duration']:.1f} s", f"{took:.2f} s", _factor(took, answer), f"{text} ({note})"
             )
-            table.add_row("", "", "", "", f"[link={answer['url']}]{answer['url']}[/link]")
+            links.append((language, answer["url"]))
     console.print(table)
+    for language, link in links:
+        console.print(f"{language}: {link}", soft_wrap=True)
     return failed
 
 

@@ -23,6 +23,7 @@ Signature = Annotated[str, Parameter(query="signature", description="From the li
 RangeHeader = Annotated[str | None, Parameter(header="Range", description="One range of bytes, as in RFC 9110.")]
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_WHOLE = ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*")
 _PARTIAL = ResponseSpec(
     bytes, generate_examples=False, description="The range that was asked for", media_type="audio/*"
 )
@@ -39,8 +40,7 @@ class FileController(Controller):
         "/{key:path}",
         operation_id="downloadFile",
         summary="Download by a signed link",
-        responses={206: _PARTIAL, **problem_responses(400, 403, 404, 416, 503)},
-        media_type="audio/*",
+        responses={200: _WHOLE, 206: _PARTIAL, **problem_responses(400, 403, 404, 416, 503)},
     )
     async def download(
         self,

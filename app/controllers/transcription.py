@@ -17,7 +17,7 @@ from app.errors import problem_responses
 from app.multipart import multipart_operation, read_form
 from app.settings import Settings
 from domain.admission import Admission
-from domain.transcript import Segment, Task, TranscribeOptions, Transcript
+from domain.transcript import Segment, Task, TranscribeOptions, Transcript, Word
 from domain.use_cases.transcribe import Transcribe
 
 
@@ -128,10 +128,13 @@ class TranscriptionController(Controller):
             temperature=form.temperature,
             beam_size=form.beam_size,
         )
-        return _render(await while_connected(request, transcribe(cast(BinaryIO, form.audio_file.file), options)))
+        return render_transcript(
+            await while_connected(request, transcribe(cast(BinaryIO, form.audio_file.file), options))
+        )
 
 
-def _render(transcript: Transcript) -> Transcription:
+def render_transcript(transcript: Transcript) -> Transcription:
+    """A transcript as it is answered."""
     return Transcription(
         transcription=transcript.text,
         language=transcript.language,
@@ -148,10 +151,10 @@ def _render_segment(segment: Segment) -> TranscriptionSegment:
         start=segment.start,
         end=segment.end,
         text=segment.text,
-        words=UNSET
-        if words is None
-        else [
-            TranscriptionWord(start=word.start, end=word.end, word=word.word, probability=word.probability)
-            for word in words
-        ],
+        words=UNSET if words is None else [render_word(word) for word in words],
     )
+
+
+def render_word(word: Word) -> TranscriptionWord:
+    """A word as it is answered."""
+    return TranscriptionWord(start=word.start, end=word.end, word=word.word, probability=word.probability)

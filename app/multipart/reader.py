@@ -60,7 +60,7 @@ async def read_fields(request: Request[Any, Any, Any], *, max_file: int, patienc
     except BaseException as err:
         await close_files(form.fields)
         if isinstance(err, ParserLimitReached):
-            raise UploadTooLarge("the form has too many fields") from err
+            raise UploadTooLarge("the form has too many fields, or one with too long a head") from err
         if isinstance(err, MultipartError | UnicodeError | LookupError):
             raise InvalidRequest("the multipart form is malformed or breaks off") from err
         raise
@@ -79,6 +79,7 @@ class _FormBuilder:
 
     def __init__(self, max_file: int) -> None:
         self.fields: Fields = {}
+        self._seen: set[str] = set()
         self._max_file = max_file
         self._name = ""
         self._file: UploadFile | None = None
@@ -101,8 +102,9 @@ class _FormBuilder:
                 raise UploadTooLarge(f"the field {self._name!r} has more than {_MAX_FIELD} bytes")
 
     def _begin(self, segment: MultipartSegment) -> None:
-        if segment.name in self.fields:
+        if segment.name in self._seen:
             raise InvalidRequest(f"the field {segment.name!r} was sent twice")
+        self._seen.add(segment.name)
         self._name, self._file = segment.name, None
         self._text.clear()
         if segment.filename is not None:
@@ -130,9 +132,10 @@ async def _chunks(request: Request[Any, Any, Any], most: int, patience: float) -
             raise DeadlineExceeded(f"no bytes of the upload came for {patience:g} s") from None
         if message["type"] == "http.disconnect":
             raise ClientGone
-        total += len(message["body"])
+        body = message.get("body", b"")
+        total += len(body)
         if total > most:
             raise UploadTooLarge("the upload is too large")
         more = message.get("more_body", False)
-        if message["body"]:
-            yield message["body"]
+        if body:
+            yield body

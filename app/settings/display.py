@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 from app.settings.schema import Settings
 
 _MASK = "********"
-_SECRET_WORDS = ("secret", "password", "token", "access_key")
+_SECRET_WORDS = ("secret", "password", "passphrase", "token", "credential", "api_key", "access_key", "private_key")
+_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def effective_settings(settings: Settings) -> list[tuple[str, str]]:
@@ -23,9 +25,12 @@ def _flatten(value: Any, name: str, lines: list[tuple[str, str]]) -> None:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             _flatten(inner, f"{name}.{key}" if name else key, lines)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for number, inner in enumerate(value):
+            _flatten(inner, f"{name}[{number}]", lines)
     else:
-        lines.append((name, _MASK if value and _is_secret(name) else repr(value)))
+        lines.append((name, _MASK if value and _is_secret(name) else _URL_PASSWORD.sub(_MASK, repr(value))))
 
 
 def _is_secret(name: str) -> bool:
-    return name.startswith("keys.") or any(word in name.rpartition(".")[2] for word in _SECRET_WORDS)
+    return name.startswith("keys.") or any(word in name.lower() for word in _SECRET_WORDS)

@@ -40,6 +40,7 @@ class Backends(Section, frozen=True):
     synthesizer: str
     object_store: str
     audio_codec: str
+    voice_activity_detector: str
 
 
 class Work(Section, frozen=True):
@@ -71,6 +72,37 @@ class Speech(Work, frozen=True):
 
     max_characters: Annotated[int, Meta(ge=1)]
     """Longest text."""
+
+
+class Live(Section, frozen=True):
+    """Limits of live streams, and what holds where a client says nothing."""
+
+    streams: Annotated[int, Meta(ge=1, le=256)]
+    """Streams at once; one more is answered 503 at the handshake."""
+    max_duration: Seconds
+    """Longest stream, in seconds of sound."""
+    idle_timeout: Seconds
+    """Seconds without a message after which a stream is closed."""
+    send_timeout: Seconds
+    """Seconds that a client has to read what it is sent."""
+    max_message: Annotated[int, Meta(ge=1024)]
+    """Largest message, in bytes."""
+    max_rate: Annotated[int, Meta(ge=1024)]
+    """Most bytes a second, on average over the stream."""
+    rate_burst: Seconds
+    """Seconds of ``max_rate`` that may come ahead."""
+    lag_threshold: Seconds
+    """Seconds behind from which the client is told."""
+    max_behind: Seconds
+    """Seconds of sound that may wait to be heard before the client is made to wait."""
+    max_utterance: Annotated[float, Meta(ge=5, le=30)]
+    """Longest utterance, in seconds; a longer one is cut where speech is least likely."""
+    endpointing_silence: Annotated[float, Meta(ge=0.2, le=5)]
+    """Seconds of silence that end an utterance."""
+    partial_interval: Annotated[float, Meta(ge=0.1, le=10)]
+    """Least seconds between two partials."""
+    ticket_lifetime: Seconds
+    """Seconds that a ticket works."""
 
 
 class Storage(Section, frozen=True):
@@ -106,6 +138,7 @@ class Settings(Section, frozen=True):
     backends: Backends
     transcription: Transcription
     speech: Speech
+    live: Live
     storage: Storage
     logs: Logs
     keys: dict[str, KeyHash]
@@ -118,3 +151,5 @@ class Settings(Section, frozen=True):
     """Options of each object store, by its name."""
     audio_codecs: BackendTables
     """Options of each audio codec, by its name."""
+    voice_activity_detectors: BackendTables
+    """Options of each voice activity detector, by its name."""

@@ -14,7 +14,7 @@ import msgspec
 from app.keys import hash_key
 from app.plugins import GROUPS, installed, load_plugin
 from app.settings.decode import decode
-from app.settings.schema import Settings
+from app.settings.schema import KeyHash, Settings
 from domain.errors import ConfigurationInvalid
 
 ENVIRONMENTS = ("demo", "dev", "qa", "prod")
@@ -41,7 +41,11 @@ class Origins(dict[Path_, str]):
     """Where each setting got its value, by its path."""
 
     def of(self, path: Path_) -> str:
-        """The origin of the setting at ``path``, or of the nearest table that holds it."""
+        """The origin of the setting at ``path``, else of something in it, else of the nearest table that holds it."""
+        if path not in self:
+            for inner, origin in self.items():
+                if inner[: len(path)] == path:
+                    return origin
         for length in range(len(path), 0, -1):
             if path[:length] in self:
                 return self[path[:length]]
@@ -80,6 +84,9 @@ def load_settings(
         _lay_over(tree, _read_toml(directory / f"{name}.toml"), f"config/{name}.toml", origins)
     tree["environment"] = environment
     _apply_variables(tree, variables, origins)
+    if isinstance(tree.get("keys"), dict):  # one by one: a mistake in a table of any names is said without the name
+        for name, hashed in tree["keys"].items():
+            _convert(hashed, KeyHash, ("keys", name), origins)
     settings: Settings = _convert(tree, Settings, (), origins)
     if require_access:
         _check_access(settings)
@@ -107,7 +114,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigurationInvalid(
             f"config/{file.name} is not there; run in the repository, or set PARLANTE_CONFIG_DIR"
         ) from err
-    except tomllib.TOMLDecodeError as err:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise ConfigurationInvalid(f"config/{file.name}: not TOML: {err}") from err
 
 
@@ -136,7 +143,10 @@ def _path_of(tree: Any, parts: list[str]) -> Path_:
     """The setting that a variable means: ``FASTER_WHISPER`` finds the table ``faster-whisper``."""
     path: list[str] = []
     for part in parts:
-        names = {name.upper().replace("-", "_"): name for name in tree} if isinstance(tree, dict) else {}
+        known = list(tree) if isinstance(tree, dict) else []
+        if len(path) == 1 and path[0] in GROUPS:
+            known += installed(path[0])
+        names = {name.upper().replace("-", "_"): name for name in known}
         path.append(names.get(part.upper(), part.lower()))
         tree = tree.get(path[-1]) if isinstance(tree, dict) else None
     return tuple(path)

@@ -22,6 +22,8 @@ from domain.ports.telemetry import Stage
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 class Metrics:
     """Counts and times what the service does; implements ``domain.ports.telemetry.Telemetry``."""
@@ -72,8 +74,12 @@ class Metrics:
         self._spoken.labels(str(cached).lower()).inc(seconds)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Record one HTTP request; ``route`` is the path's template, so that its values stay few."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        """Record one HTTP request; ``route`` is the path's template, so that its values stay few.
+
+        So do those of ``method``: a client may invent as many as it likes.
+        """
+        known = method if method in _METHODS else "other"
+        self._requests.labels(known, route, str(status)).observe(seconds)
 
     def watch(self, use_case: str, admission: Admission) -> None:
         """Show how many places of an admission are taken."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from domain.audio import AudioFormat, Waveform
+from domain.audio import AudioFormat, RawFormat, Waveform
 
 
 @runtime_checkable
@@ -28,6 +28,24 @@ class AudioCodec(Protocol):
             AudioInvalid: not audio, or no codec for it.
             AudioTruncated: it breaks off, or is shorter than its header states.
             AudioTooLong: longer than ``max_duration``, by its header or by decoding.
+        """
+        ...
+
+    def decode_stream(
+        self, chunks: AsyncIterable[bytes], *, sample_rate: int, raw: RawFormat | None = None
+    ) -> AsyncGenerator[Waveform, None]:
+        """Decode audio that is still arriving, yielding samples as soon as they can be decoded.
+
+        Takes containers that can be read from their start (WAV, also with a streaming header, Ogg, WebM, MP3, FLAC);
+        a stream that breaks off ends there. Holds a bounded amount of bytes; closing the generator ends the work.
+
+        Args:
+            chunks: The bytes, in pieces of any size; an error that they raise comes out unchanged.
+            sample_rate: Rate to resample to, in hertz; channels are mixed to one.
+            raw: What the bytes are where there is no container.
+
+        Raises:
+            AudioInvalid: not audio, or no format that can be read as it comes; at the first piece or later.
         """
         ...
 

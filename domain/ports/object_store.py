@@ -16,7 +16,8 @@ class ObjectStore(Protocol):
     """Keeps objects under keys.
 
     A key is 1 to 512 characters of letters, digits and ``/ . _ - =``, does not start or end with ``/``, and has no
-    empty, ``.`` or ``..`` part; any other raises ``KeyInvalid`` from every method, before anything is touched.
+    empty, ``.`` or ``..`` part (``domain.stored_object.validate_key``); any other raises ``KeyInvalid`` from every
+    method, before anything is touched, where the method is a generator at its first item.
     Every method may be called while others run, from several processes. Every wait is bounded by the store's own
     timeouts; a store that does not answer, or refuses, raises ``StorageUnavailable``.
     """
@@ -62,7 +63,11 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str = "") -> AsyncGenerator[StoredObject, None]:
-        """The objects whose keys start with ``prefix``, by key; content type and metadata may be empty here."""
+        """The objects whose keys start with ``prefix``, by key; content type and metadata may be empty here.
+
+        Raises:
+            KeyInvalid: ``prefix`` holds a character that no key has; at the first object.
+        """
         ...
 
     async def url(self, key: str, expires_in: float) -> SignedUrl:

@@ -76,6 +76,8 @@ class Transcriber(Protocol):
 
         Raises:
             UnsupportedLanguage: ``options.language`` is not in ``capabilities.languages``; at the first event.
+            InvalidRequest: a value that the model cannot take, for example more hotwords than its context holds; at
+                the first event.
             EngineFailed: the engine broke; at any event.
             EngineUnavailable: the engine is not there; at the first event.
         """

@@ -69,7 +69,7 @@ class Synthesize:
         self._url_expiry = url_expiry
         self._max_characters = max_characters
         self._time_limit = time_limit
-        self._flights: SingleFlight[StoredObject] = SingleFlight()
+        self._flights: SingleFlight[tuple[StoredObject, bool]] = SingleFlight()
 
     async def __call__(self, request: SpeechRequest) -> StoredSpeech:
         """Answer where the speech of ``request`` lies, speaking it if it has not been spoken before.
@@ -87,11 +87,8 @@ class Synthesize:
         if options.pitch != 1.0 and not self._synthesizer.capabilities.pitch:
             raise UnsupportedOption("pitch", self._synthesizer.capabilities.engine)
         key = self._key(text, options, request)
-        try:
-            with self._telemetry.stage(_NAME, Stage.STORE):
-                stored, cached = await self._store.stat(key), True
-        except NotFound:
-            stored, cached = await self._flights.run(key, lambda: self._speak(key, text, options, request))
+        (stored, found), joined = await self._flights.run(key, lambda: self._find_or_speak(key, text, options, request))
+        cached = found or joined
         link = await self._store.url(key, self._url_expiry)
         duration = float(stored.metadata["duration"])
         self._telemetry.spoken(duration, cached=cached)
@@ -134,6 +131,20 @@ class Synthesize:
         shape = [self._synthesizer.capabilities.engine, voice.model, voice.id, text, *manner]
         digest = hashlib.sha256(msgspec.json.encode(shape)).hexdigest()
         return f"{self._prefix}speech/{digest[:2]}/{digest}.{request.format.value}"
+
+    async def _find_or_speak(
+        self, key: str, text: str, options: SpeakOptions, request: SpeechRequest
+    ) -> tuple[StoredObject, bool]:
+        """What lies under ``key``, spoken now unless it was there; and whether it was.
+
+        The look at the store is part of the flight: an answer from before another caller's speech was stored would
+        have it spoken again.
+        """
+        try:
+            with self._telemetry.stage(_NAME, Stage.STORE):
+                return await self._store.stat(key), True
+        except NotFound:
+            return await self._speak(key, text, options, request), False
 
     async def _speak(self, key: str, text: str, options: SpeakOptions, request: SpeechRequest) -> StoredObject:
         time = self._telemetry.stage

@@ -11,7 +11,7 @@ from domain.deadline import deadline
 from domain.errors import EngineFailed, UnsupportedLanguage, UnsupportedOption
 from domain.ports.audio_codec import AudioCodec
 from domain.ports.telemetry import Stage, Telemetry
-from domain.ports.transcriber import Feature, Transcriber
+from domain.ports.transcriber import Feature, Transcriber, TranscriberCapabilities
 from domain.transcript import Segment, Task, TranscribeOptions, Transcript, TranscriptionStarted
 
 _NAME = "transcribe"
@@ -48,27 +48,8 @@ class Transcribe:
         self._time_limit = time_limit
 
     def check(self, options: TranscribeOptions) -> None:
-        """Refuse what the engine cannot do, before anything is uploaded or queued.
-
-        Raises:
-            UnsupportedLanguage: the engine does not hear that language.
-            UnsupportedOption: the engine lacks a power that was asked for.
-        """
-        can = self._transcriber.capabilities
-        if options.language is not None and options.language not in can.languages:
-            raise UnsupportedLanguage(options.language, can.languages)
-        asked = {
-            Feature.TRANSLATION: options.task is Task.TRANSLATE,
-            Feature.WORD_TIMESTAMPS: options.word_timestamps,
-            Feature.PROMPT: options.prompt is not None,
-            Feature.HOTWORDS: options.hotwords is not None,
-            Feature.VAD: options.vad is True,
-            Feature.TEMPERATURE: options.temperature is not None,
-            Feature.BEAM_SIZE: options.beam_size is not None,
-        }
-        for feature, wanted in asked.items():
-            if wanted and feature not in can.features:
-                raise UnsupportedOption(feature.value, can.engine)
+        """Refuse what the engine cannot do, before anything is uploaded or queued; see ``check_options``."""
+        check_options(self._transcriber.capabilities, options)
 
     async def __call__(self, source: BinaryIO, options: TranscribeOptions) -> Transcript:
         """Transcribe a recording as a whole.
@@ -108,7 +89,30 @@ class Transcribe:
 
     async def _gather(self, audio: Waveform, options: TranscribeOptions) -> tuple[TranscriptionStarted, list[Segment]]:
         async with aclosing(self._transcriber.transcribe(audio, options)) as events:
-            started = await anext(events)
+            started = await anext(events, None)
             if not isinstance(started, TranscriptionStarted):
                 raise EngineFailed("the engine gave words before it said that it had started")
             return started, [event async for event in events if isinstance(event, Segment)]
+
+
+def check_options(can: TranscriberCapabilities, options: TranscribeOptions) -> None:
+    """Refuse what an engine cannot do.
+
+    Raises:
+        UnsupportedLanguage: the engine does not hear that language.
+        UnsupportedOption: the engine lacks a power that was asked for.
+    """
+    if options.language is not None and options.language not in can.languages:
+        raise UnsupportedLanguage(options.language, can.languages)
+    asked = {
+        Feature.TRANSLATION: options.task is Task.TRANSLATE,
+        Feature.WORD_TIMESTAMPS: options.word_timestamps,
+        Feature.PROMPT: options.prompt is not None,
+        Feature.HOTWORDS: options.hotwords is not None,
+        Feature.VAD: options.vad is True,
+        Feature.TEMPERATURE: options.temperature is not None,
+        Feature.BEAM_SIZE: options.beam_size is not None,
+    }
+    for feature, wanted in asked.items():
+        if wanted and feature not in can.features:
+            raise UnsupportedOption(feature.value, can.engine)

@@ -1,0 +1,198 @@
+"""Audio that is still arriving to samples: FFmpeg reads from a pipe that waits for bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from adapters.bridge import Bridge, Emit
+from adapters.pyav.decoding import CONTAINER_OPTIONS, check_parameters
+from domain.audio import RawFormat, Waveform
+from domain.errors import AudioInvalid
+
+# Begin with the first bytes instead of five seconds of them; give up on what is no audio after 64 KiB.
+_LIVE_OPTIONS: Final = CONTAINER_OPTIONS | {
+    "fflags": "nobuffer",
+    "probesize": "4096",
+    "format_probesize": "65536",
+    "analyzeduration": "0",
+}
+_PIPE_BYTES: Final = 256 * 2**10
+_BROKEN_PACKETS: Final = 50
+"""Packets in a row that may fail to decode."""
+
+
+class Pipe:
+    """Bytes from an event loop to a thread that reads them as a file; holds at most 256 KiB."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._bytes = bytearray()
+        self._ended = False
+        self._filled = threading.Condition()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def feed(self, data: bytes) -> None:
+        """Put bytes in, once there is room."""
+        await self._room.wait()
+        with self._filled:
+            self._bytes += data
+            if len(self._bytes) >= _PIPE_BYTES:
+                self._room.clear()
+            self._filled.notify()
+
+    def end(self) -> None:
+        """No more bytes will come."""
+        with self._filled:
+            self._ended = True
+            self._filled.notify()
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes, at least one; none at the end. Waits in the calling thread."""
+        with self._filled:
+            while not self._bytes and not self._ended:
+                self._filled.wait()
+            data = bytes(self._bytes[:size])
+            del self._bytes[:size]
+        with suppress(RuntimeError):  # the loop has closed
+            self._loop.call_soon_threadsafe(self._room.set)
+        return data
+
+
+async def decode_container(
+    bridge: Bridge, chunks: AsyncIterable[bytes], sample_rate: int
+) -> AsyncGenerator[Waveform, None]:
+    """Decode a container as it arrives; see ``domain.ports.audio_codec.AudioCodec.decode_stream``."""
+    pipe = Pipe()
+
+    async def feed() -> None:
+        try:
+            async for chunk in chunks:
+                await pipe.feed(chunk)
+        finally:
+            pipe.end()
+
+    feeding = asyncio.create_task(feed())
+    try:
+
+        def work(emit: Emit[NDArray[Any]]) -> None:
+            _decode(pipe, sample_rate, emit)
+
+        async with aclosing(bridge.produce(work)) as pieces:
+            async for piece in pieces:
+                yield Waveform(samples=piece, sample_rate=sample_rate)
+        if feeding.done():
+            feeding.result()
+    finally:
+        feeding.cancel()
+        pipe.end()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def decode_raw(
+    bridge: Bridge, chunks: AsyncIterable[bytes], raw: RawFormat, sample_rate: int
+) -> AsyncGenerator[Waveform, None]:
+    """Take raw samples as they arrive; see ``domain.ports.audio_codec.AudioCodec.decode_stream``."""
+    check_parameters(raw.channels, raw.sample_rate)
+    resampler = _Resampler(sample_rate)
+    rest = b""
+    async for chunk in chunks:
+        data = rest + chunk
+        whole = len(data) // raw.frame_bytes * raw.frame_bytes
+        rest = data[whole:]
+        if whole:
+            samples = await bridge.call(_resample_raw, resampler, data[:whole], raw)
+            if len(samples):
+                yield Waveform(samples=samples, sample_rate=sample_rate)
+    samples = await bridge.call(resampler.finish)
+    if len(samples):
+        yield Waveform(samples=samples, sample_rate=sample_rate)
+
+
+def _decode(pipe: Pipe, sample_rate: int, emit: Emit[NDArray[Any]]) -> None:
+    try:
+        container = av.open(pipe, mode="r", metadata_errors="ignore", container_options=_LIVE_OPTIONS)
+    except (av.error.FFmpegError, UnicodeError) as err:
+        raise AudioInvalid("the stream is not audio of a format that can be read as it comes") from err
+    with container:
+        if not container.streams.audio:
+            raise AudioInvalid("the stream has no audio in it")
+        resampler = _Resampler(sample_rate)
+        for frame in _frames(container):
+            check_parameters(frame.layout.nb_channels, frame.sample_rate)
+            samples = resampler.resample(frame)
+            if len(samples) and not emit(samples):
+                return
+        samples = resampler.finish()
+        if len(samples):
+            emit(samples)
+
+
+def _frames(container: Any) -> Iterator[AudioFrame]:
+    broken, any_frame = 0, False
+    packets = container.demux(container.streams.audio[0])
+    while broken < _BROKEN_PACKETS:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            broken += 1
+            continue
+        for frame in frames:
+            broken, any_frame = 0, True
+            yield frame
+    if broken >= _BROKEN_PACKETS or not any_frame:
+        raise AudioInvalid("the audio of the stream cannot be decoded")
+
+
+class _Resampler:
+    """Frames of any kind to mono float samples at one rate, by way of 16 bits as in ``decoding``."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._setup: tuple[str, str, int] | None = None
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=sample_rate)
+
+    def resample(self, frame: AudioFrame) -> NDArray[Any]:
+        frame.pts = None
+        setup = (frame.format.name, frame.layout.name, frame.sample_rate)
+        before = np.empty(0, np.float32)
+        if setup != self._setup:
+            if self._setup is not None:
+                before = self.finish()
+                self._resampler = AudioResampler(format="s16", layout="mono", rate=self._sample_rate)
+            self._setup = setup
+        return np.concatenate([before, _floats(self._resampler.resample(frame))])
+
+    def finish(self) -> NDArray[Any]:
+        return _floats(self._resampler.resample(None)) if self._setup is not None else np.empty(0, np.float32)
+
+
+def _floats(frames: list[AudioFrame]) -> NDArray[Any]:
+    pieces = [frame.to_ndarray()[0].astype(np.float32) / np.float32(32768.0) for frame in frames]
+    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+def _resample_raw(resampler: _Resampler, data: bytes, raw: RawFormat) -> NDArray[Any]:
+    is_float = raw.encoding == "pcm_f32le"
+    samples = np.frombuffer(data, "<f4" if is_float else "<i2").reshape(-1, raw.channels)
+    if is_float:
+        mixed = np.nan_to_num(samples).mean(axis=1).clip(-1.0, 1.0)
+        samples16 = (mixed * 32767.0).astype(np.int16)
+    else:
+        samples16 = samples.mean(axis=1).astype(np.int16) if raw.channels > 1 else samples[:, 0]
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples16)[None, :], format="s16", layout="mono")
+    frame.sample_rate = raw.sample_rate
+    return resampler.resample(frame)

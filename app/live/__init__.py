@@ -1,0 +1,1 @@
+"""The live endpoint: messages, one connection, refused handshakes, tickets for browsers."""
