@@ -21,7 +21,6 @@ from domain.errors import AudioInvalid
 
 # Begin with the first bytes instead of five seconds of them; give up on what is no audio after 64 KiB.
 _LIVE_OPTIONS: Final = CONTAINER_OPTIONS | {
-    "fflags": "nobuffer",
     "probesize": "4096",
     "format_probesize": "65536",
     "analyzeduration": "0",
