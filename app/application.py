@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from dependency_injector import providers
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.stores.memory import MemoryStore
 
@@ -22,13 +24,22 @@ from app.controllers.transcription import TranscriptionController
 from app.errors import EXCEPTION_HANDLERS
 from app.guards import ApiKeyGuard
 from app.live.handshake import answer_refusals, remember_refusal
+from app.live.open_streams import OpenStreams
 from app.live.tickets import Tickets
 from app.openapi import docs_assets, openapi_config, openapi_document
+from app.origins import cors_config
 from app.settings import Settings
 from app.telemetry.middleware import trace_requests
+from app.unread_body import read_to_end
 
 _MAX_JSON_BODY = 2**20
 """Most bytes of a request body that is not an upload."""
+
+_FAILED_START_PATIENCE = 2.0
+"""Seconds for the parts to close where one did not open; another may be in the middle of a download of hours."""
+
+OPEN_STREAMS = "open_streams"
+"""Name of the open live streams in the application's state."""
 
 _log = structlog.stdlib.get_logger("app.application")
 
@@ -52,18 +63,23 @@ def create_app(settings: Settings) -> Litestar:
     container = Container(settings=settings)
     metrics = container.telemetry()
     tickets = Tickets(MemoryStore(), settings.live.ticket_lifetime)
+    open_streams = OpenStreams()
 
     @asynccontextmanager
     async def opened_backends(_: Litestar) -> AsyncGenerator[None, None]:
+        patience: float | None = _FAILED_START_PATIENCE
         try:
             await _wait(container.init_resources())
+            patience = None
             metrics.watch("transcribe", await _wait(container.transcription_admission()))
             await _wait(container.listen())
             metrics.watch("synthesize", await _wait(container.speech_admission()))
             _log.info("service_ready", environment=settings.environment)
             yield
         finally:
-            await _wait(container.shutdown_resources())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await _wait(container.shutdown_resources())
 
     app = Litestar(
         route_handlers=[
@@ -77,6 +93,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "tickets": Provide(lambda: tickets, sync_to_thread=False),
+            "open_streams": Provide(lambda: open_streams, sync_to_thread=False),
             **{name: Provide(_provider(container.providers[name])) for name in _PROVIDED},
         },
         lifespan=[opened_backends],
@@ -84,10 +101,12 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi_config(),
         request_max_body_size=_MAX_JSON_BODY,
         after_exception=[remember_refusal],
+        cors_config=cors_config(settings.server),
+        state=State({OPEN_STREAMS: open_streams}),
         logging_config=None,
     )
     # Outside the router, so that unknown paths are traced too.
-    app.asgi_handler = trace_requests(answer_refusals(app.asgi_handler), metrics)
+    app.asgi_handler = read_to_end(trace_requests(answer_refusals(app.asgi_handler), metrics))
     return app
 
 

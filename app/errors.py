@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ PROBLEM_JSON = "application/problem+json"
 
 _CLIENT_GONE = 499
 _RETRY_SOON = 1.0
+_NAMED_FIELD = re.compile(r"Object (?:contains )?(unknown|missing required) field `([^`]+)`")
 _log = structlog.stdlib.get_logger("app.errors")
 
 _STATUS: dict[type[errors.ParlanteError], int] = {
@@ -33,6 +35,7 @@ _STATUS: dict[type[errors.ParlanteError], int] = {
     errors.NotFound: 404,
     errors.Unauthorized: 401,
     errors.SignatureInvalid: 403,
+    errors.OriginNotAllowed: 403,
     errors.Unavailable: 503,
     errors.ParlanteError: 500,
 }
@@ -149,11 +152,14 @@ def _detail(err: HTTPException) -> str:
 def _invalid_fields(err: HTTPException) -> list[InvalidField]:
     if not isinstance(err, ValidationException) or not isinstance(err.extra, list):
         return []
-    return [
-        InvalidField(field=str(item.get("key") or "body"), message=str(item.get("message", "does not fit")))
-        for item in err.extra
-        if isinstance(item, dict)
-    ]
+    return [_invalid_field(item) for item in err.extra if isinstance(item, dict)]
+
+
+def _invalid_field(found: dict[str, Any]) -> InvalidField:
+    message = str(found.get("message", "does not fit"))
+    if named := _NAMED_FIELD.fullmatch(message):  # msgspec names the object that lacks it, or has it too much
+        return InvalidField(field=named[2], message=f"{named[1]} field")
+    return InvalidField(field=str(found.get("key") or "body"), message=message)
 
 
 def _cause(err: BaseException) -> str | None:

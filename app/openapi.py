@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from litestar import MediaType, Request, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme, Tag
+from litestar.openapi.spec import Components, License, Operation, SecurityScheme, Tag
 from litestar.static_files import create_static_files_router
 
 from app.guards import PUBLIC
@@ -24,6 +25,14 @@ problem details (RFC 9457) with a stable `code`; `Retry-After` says when a 503 i
 _ASSETS = Path(__file__).parent / "assets" / "swagger-ui"
 _DOCS_PATH = "/docs"
 _ASSETS_PATH = f"{_DOCS_PATH}/assets"
+
+
+@dataclass
+class PublicOperation(Operation):
+    """An operation that needs no key, as the document says it: an empty list of security requirements."""
+
+    def __post_init__(self) -> None:
+        self.security = []
 
 
 @get("/openapi.json", opt={PUBLIC: True}, include_in_schema=False, media_type=MediaType.JSON, sync_to_thread=False)
@@ -46,7 +55,7 @@ def openapi_config() -> OpenAPIConfig:
         version=version("parlante"),
         description=_DESCRIPTION,
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        openapi_router=Router(_DOCS_PATH, route_handlers=[], opt={PUBLIC: True}),
+        openapi_router=Router(_DOCS_PATH, route_handlers=[], opt={PUBLIC: True}, include_in_schema=False),
         render_plugins=[_swagger()],
         components=Components(
             security_schemes={

@@ -7,17 +7,21 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.application import create_app
+from app.application import OPEN_STREAMS, create_app
+from app.graceful_stop import finish_before_stop
 from app.settings import Settings
 from app.telemetry.logging import configure_logging
 from domain.errors import StartError
+
+_STREAMS_SHARE: Final = 0.5
+"""Part of ``server.stop_timeout`` in which live streams finish; what else runs ends in the rest, or beside them."""
 
 
 def serve(settings: Settings) -> None:
@@ -55,7 +59,9 @@ def _check_address(host: str, port: int) -> None:
 
 def _load(settings: Settings) -> ASGIApp:
     configure_logging(settings.logs)
-    return announce_start_errors(create_app(settings), afterwards=_end_process)
+    app = create_app(settings)
+    finish_before_stop(partial(app.state[OPEN_STREAMS].finish, _STREAMS_SHARE * settings.server.stop_timeout))
+    return announce_start_errors(app, afterwards=_end_process)
 
 
 def _end_process() -> None:

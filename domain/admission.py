@@ -11,7 +11,7 @@ from domain.errors import Overloaded
 
 
 class Admission:
-    """Lets ``running`` callers in at once; ``waiting`` more queue, first come first served, for ``patience`` seconds."""
+    """Lets ``running`` callers in at once; ``waiting`` more queue by their order, for ``patience`` seconds."""
 
     def __init__(self, *, running: int, waiting: int, patience: float) -> None:
         self.limit = running

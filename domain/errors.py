@@ -153,6 +153,12 @@ class Unauthorized(ParlanteError):
     code = "unauthorized"
 
 
+class OriginNotAllowed(ParlanteError):
+    """A page of an origin that is not among those that may use the service."""
+
+    code = "origin_not_allowed"
+
+
 class SignatureInvalid(ParlanteError):
     """A signed link was altered or has expired."""
 
@@ -190,6 +196,12 @@ class EngineUnavailable(Unavailable):
     """The engine is not there: its process is restarting, or its model is not loaded."""
 
     code = "engine_unavailable"
+
+
+class ServiceStopping(Unavailable):
+    """The service is being stopped; another instance, or this one later, can take over."""
+
+    code = "service_stopping"
 
 
 class DeadlineExceeded(Unavailable):

@@ -35,6 +35,8 @@ class TranscribeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One sampling temperature, 0.0 to 1.0, instead of the engine's fallback ladder."""
     beam_size: int | None = None
     """Beams of the search, at least 1."""
+    draft: bool = False
+    """The same sound, and more, is heard again in a moment: an engine may trade some accuracy for speed."""
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):

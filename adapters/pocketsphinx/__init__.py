@@ -6,16 +6,18 @@ PocketSphinx holds the GIL for as long as it decodes, so it runs in processes of
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
 
+from adapters.pocketsphinx.live import LiveUtterance, hear_whole
 from adapters.pocketsphinx.pool import DecoderPool
-from adapters.pocketsphinx.utterances import SAMPLE_RATE, pcm, phrases, utterances
+from adapters.pocketsphinx.utterances import SAMPLE_RATE
 from domain.audio import Waveform
-from domain.errors import EngineFailed, EngineUnavailable, StartError, UnsupportedLanguage
+from domain.errors import EngineUnavailable, StartError, UnsupportedLanguage
 from domain.ports.plugin import Host, Plugin
+from domain.ports.streaming_transcriber import StreamedUtterance
 from domain.ports.transcriber import Feature, Transcriber, TranscriberCapabilities
 from domain.transcript import TranscribeOptions, TranscriptEvent, TranscriptionStarted
 
@@ -54,13 +56,20 @@ class PocketSphinx:
             raise UnsupportedLanguage(str(options.language), self.capabilities.languages)
         await self._pool.ready()
         yield TranscriptionStarted(language="en", language_probability=1.0, duration=audio.duration)
-        for begin, end in utterances(audio.samples):
-            try:
-                found = await self._pool.decode(pcm(audio.samples[begin:end]))
-            except EngineUnavailable as err:
-                raise EngineFailed("the speech engine broke off and could not be started again") from err
-            for segment in phrases(found, begin / SAMPLE_RATE, end / SAMPLE_RATE, words=options.word_timestamps):
+        async with aclosing(hear_whole(self._pool, audio.samples, words=options.word_timestamps)) as segments:
+            async for segment in segments:
                 yield segment
+
+    @asynccontextmanager
+    async def utterance(self, options: TranscribeOptions) -> AsyncGenerator[StreamedUtterance, None]:
+        """Begin an utterance; see ``domain.ports.streaming_transcriber.StreamingTranscriber``."""
+        if options.language not in {None, "en"}:
+            raise UnsupportedLanguage(str(options.language), self.capabilities.languages)
+        utterance = LiveUtterance(self._pool, words=options.word_timestamps)
+        try:
+            yield utterance
+        finally:
+            utterance.leave()
 
 
 @asynccontextmanager

@@ -6,12 +6,13 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from adapters.pocketsphinx.utterances import SAMPLE_RATE, FoundWord
+from adapters.pocketsphinx.utterances import BYTES_PER_SECOND, FoundWord
 from domain.errors import EngineFailed, EngineUnavailable
 
 _PROGRAM: Final = Path(__file__).with_name("worker.py")
@@ -19,6 +20,15 @@ _START_SECONDS: Final = 30.0
 _END_SECONDS: Final = 2.0
 _LINE_LIMIT: Final = 4 * 2**20
 _BROKEN: Final = (OSError, EOFError, TimeoutError, ValueError, msgspec.MsgspecError)
+
+
+class Request(Enum):
+    """What a decoder process is asked; see ``worker.py``."""
+
+    WHOLE = b"W"
+    BEGIN = b"B"
+    MORE = b"M"
+    END = b"E"
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +45,8 @@ class _DecoderProcess:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._killed = False
+        self.begun: object | None = None
+        """Whose utterance it has begun to hear."""
 
     @property
     def alive(self) -> bool:
@@ -56,7 +68,7 @@ class _DecoderProcess:
         if self.alive:
             return
         await self.end()
-        self._killed = False
+        self._killed, self.begun = False, None
         try:
             self._process = await _spawn()
             answer = await self._answer(_START_SECONDS)
@@ -70,8 +82,8 @@ class _DecoderProcess:
             await self.end()
             raise EngineUnavailable("the PocketSphinx decoder does not load its model")
 
-    async def decode(self, utterance: bytes) -> list[FoundWord]:
-        """Have one utterance decoded.
+    async def ask(self, request: Request, sound: bytes, seconds: float) -> list[FoundWord]:
+        """Have sound decoded, of an utterance of ``seconds`` in all.
 
         Whatever comes between ends the process, as its answer would be taken for the next one's.
 
@@ -82,9 +94,9 @@ class _DecoderProcess:
         if process is None or process.stdin is None:
             raise EngineFailed("the speech engine is not running")
         try:
-            process.stdin.write(len(utterance).to_bytes(4, "little") + utterance)
+            process.stdin.write(request.value + len(sound).to_bytes(4, "little") + sound)
             # Decoding takes a third to a half of real time on one core of its own.
-            answer = await self._answer(30.0 + 10.0 * len(utterance) / (2 * SAMPLE_RATE))
+            answer = await self._answer(30.0 + 10.0 * seconds)
         except _BROKEN as err:
             self.kill()
             raise EngineFailed("the speech engine broke off") from err
@@ -106,7 +118,7 @@ class _DecoderProcess:
 
     def kill(self) -> None:
         """End it now, whatever it does."""
-        self._killed = True
+        self._killed, self.begun = True, None
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -203,22 +215,71 @@ class DecoderPool:
             EngineUnavailable: no process can be started.
         """
         async with self._turn() as process:
-            return await process.decode(utterance)
+            process.begun = None
+            return await process.ask(Request.WHOLE, utterance, len(utterance) / BYTES_PER_SECOND)
+
+    async def begin(self, owner: object, sound: bytes) -> list[FoundWord] | None:
+        """Begin an utterance that is still being said, with a process that nobody needs now; ``None`` if there is none.
+
+        The process is not held for it: whoever has a whole utterance may take it, and the one that was begun is lost.
+
+        Raises:
+            EngineFailed: the process broke off.
+        """
+        process = next((idle for idle in self._idle if idle.begun is None and idle.alive), None)
+        if process is None or self._free.locked():
+            return None
+        async with self._take(process):
+            process.begun = owner
+            return await process.ask(Request.BEGIN, sound, len(sound) / BYTES_PER_SECOND)
+
+    async def go_on(self, owner: object, request: Request, sound: bytes, seconds: float) -> list[FoundWord] | None:
+        """Bring more, or the end, of the utterance that ``owner`` began; ``None`` if that is lost.
+
+        Raises:
+            EngineFailed: the process broke off.
+        """
+        process = next((idle for idle in self._idle if idle.begun is owner and idle.alive), None)
+        if process is None or self._free.locked():
+            return None
+        async with self._take(process):
+            return await process.ask(request, sound, seconds)
+
+    def drop(self, owner: object) -> None:
+        """Forget the utterance that ``owner`` began."""
+        for process in self._all:
+            if process.begun is owner:
+                process.begun = None
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[_DecoderProcess, None]:
         # The wait is as long as the utterances before take, and those are bounded.
         await self._free.acquire()
-        process = self._idle.pop()
+        process = next((idle for idle in self._idle if idle.begun is None), self._idle[0])
+        self._idle.remove(process)
+        async with self._hold(process):
+            yield process
+
+    @asynccontextmanager
+    async def _take(self, process: _DecoderProcess) -> AsyncGenerator[None, None]:
+        """Hold an idle process; ``_free`` is not locked."""
+        self._idle.remove(process)
+        await self._free.acquire()  # at once
+        async with self._hold(process):
+            yield
+
+    @asynccontextmanager
+    async def _hold(self, process: _DecoderProcess) -> AsyncGenerator[None, None]:
         try:
             if self._closed:
                 raise EngineUnavailable("the speech engine is being closed")
             await process.start()
-            yield process
+            yield
         except EngineUnavailable:
             self._give_back(process)
             raise
         except BaseException:
+            process.begun = None
             if self._closed:
                 self._give_back(process)
                 raise

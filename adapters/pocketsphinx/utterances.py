@@ -14,6 +14,8 @@ from domain.transcript import Segment, Word
 
 SAMPLE_RATE: Final = 16_000
 """The rate of the embedded model, in hertz."""
+BYTES_PER_SECOND: Final = 2 * SAMPLE_RATE
+"""Of the samples that the decoder takes."""
 
 FoundWord = tuple[str, float, float, float]
 """A word as the decoder spells it, its start and end in seconds from the utterance's start, its probability."""
@@ -57,6 +59,15 @@ def pcm(samples: Samples) -> bytes:
     return scaled.astype("<i2").tobytes()
 
 
+def spoken_words(found: Sequence[FoundWord]) -> list[str]:
+    """The words that the decoder found, as they are written: no fillers, no numbers of variants."""
+    return [_written(word) for word, *_ in found if not _FILLER.match(word)]
+
+
+def _written(word: str) -> str:
+    return _VARIANT.sub("", word)
+
+
 def phrases(found: Sequence[FoundWord], begin: float, end: float, *, words: bool) -> Iterator[Segment]:
     """Put the words of an utterance together into segments that end at pauses.
 
@@ -70,7 +81,7 @@ def phrases(found: Sequence[FoundWord], begin: float, end: float, *, words: bool
         Word(
             start=min(begin + start, end),
             end=min(begin + stop, end),
-            word=_VARIANT.sub("", word),
+            word=_written(word),
             probability=min(max(probability, 0.0), 1.0),
         )
         for word, start, stop, probability in found

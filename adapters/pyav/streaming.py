@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from adapters.bridge import Bridge, Emit
 from adapters.pyav.decoding import CONTAINER_OPTIONS, check_parameters
+from adapters.pyav.live_wav import continued, read_start, samples_of
 from domain.audio import RawFormat, Waveform
 from domain.errors import AudioInvalid
 
@@ -26,26 +28,35 @@ _LIVE_OPTIONS: Final = CONTAINER_OPTIONS | {
     "analyzeduration": "0",
 }
 _PIPE_BYTES: Final = 256 * 2**10
+_MP4_START: Final = 64 * 2**10
+"""Bytes in which the index of an MP4 is looked for."""
 _BROKEN_PACKETS: Final = 50
 """Packets in a row that may fail to decode."""
 
 
 class Pipe:
-    """Bytes from an event loop to a thread that reads them as a file; holds at most 256 KiB."""
+    """Bytes from an event loop to a thread that reads them as a file; holds little more than 256 KiB."""
 
     def __init__(self) -> None:
+        self.on_mark: Callable[[], object] = bool
+        """What the reading thread calls when it has read all bytes before a mark."""
         self._loop = asyncio.get_running_loop()
         self._bytes = bytearray()
+        self._fed = 0
+        self._marks: deque[int] = deque()
         self._ended = False
         self._filled = threading.Condition()
         self._room = asyncio.Event()
         self._room.set()
 
     async def feed(self, data: bytes) -> None:
-        """Put bytes in, once there is room."""
+        """Put bytes in, once there is room; none at all are a mark."""
         await self._room.wait()
         with self._filled:
+            if not data:
+                self._marks.append(self._fed)
             self._bytes += data
+            self._fed += len(data)
             if len(self._bytes) >= _PIPE_BYTES:
                 self._room.clear()
             self._filled.notify()
@@ -56,13 +67,26 @@ class Pipe:
             self._ended = True
             self._filled.notify()
 
+    def peek(self, size: int) -> bytes:
+        """The next ``size`` bytes, which stay there; fewer where the stream ends. Waits in the calling thread."""
+        with self._filled:
+            while len(self._bytes) < size and not self._ended:
+                self._filled.wait()
+            return bytes(self._bytes[:size])
+
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes, at least one; none at the end. Waits in the calling thread."""
-        with self._filled:
-            while not self._bytes and not self._ended:
-                self._filled.wait()
-            data = bytes(self._bytes[:size])
-            del self._bytes[:size]
+        while True:
+            with self._filled:
+                while not self._bytes and not self._marks and not self._ended:
+                    self._filled.wait()
+                before_mark = self._marks[0] - (self._fed - len(self._bytes)) if self._marks else size
+                if before_mark > 0 or not self._marks:
+                    data = bytes(self._bytes[: min(size, before_mark)])
+                    del self._bytes[: len(data)]
+                    break
+                self._marks.popleft()
+            self.on_mark()
         with suppress(RuntimeError):  # the loop has closed
             self._loop.call_soon_threadsafe(self._room.set)
         return data
@@ -72,6 +96,21 @@ async def decode_container(
     bridge: Bridge, chunks: AsyncIterable[bytes], sample_rate: int
 ) -> AsyncGenerator[Waveform, None]:
     """Decode a container as it arrives; see ``domain.ports.audio_codec.AudioCodec.decode_stream``."""
+    arriving = aiter(chunks)
+    start, plain_wav = await read_start(arriving)
+    whole = continued(start, arriving)
+    if plain_wav is not None:
+        decoded = decode_raw(bridge, samples_of(plain_wav, whole), plain_wav.raw, sample_rate)
+    else:
+        decoded = _decode_by_ffmpeg(bridge, whole, sample_rate)
+    async with aclosing(decoded):
+        async for piece in decoded:
+            yield piece
+
+
+async def _decode_by_ffmpeg(
+    bridge: Bridge, chunks: AsyncIterable[bytes], sample_rate: int
+) -> AsyncGenerator[Waveform, None]:
     pipe = Pipe()
 
     async def feed() -> None:
@@ -87,9 +126,14 @@ async def decode_container(
         def work(emit: Emit[NDArray[Any]]) -> None:
             _decode(pipe, sample_rate, emit)
 
-        async with aclosing(bridge.produce(work)) as pieces:
-            async for piece in pieces:
-                yield Waveform(samples=piece, sample_rate=sample_rate)
+        try:
+            async with aclosing(bridge.produce(work)) as pieces:
+                async for piece in pieces:
+                    yield Waveform(samples=piece, sample_rate=sample_rate)
+        except AudioInvalid:
+            if feeding.done():
+                feeding.result()  # what broke the stream off says more than what is missing at its end
+            raise
         if feeding.done():
             feeding.result()
     finally:
@@ -106,6 +150,8 @@ async def decode_raw(
     resampler = _Resampler(sample_rate)
     rest = b""
     async for chunk in chunks:
+        if not chunk:
+            yield Waveform(samples=np.empty(0, np.float32), sample_rate=sample_rate)
         data = rest + chunk
         whole = len(data) // raw.frame_bytes * raw.frame_bytes
         rest = data[whole:]
@@ -119,6 +165,8 @@ async def decode_raw(
 
 
 def _decode(pipe: Pipe, sample_rate: int, emit: Emit[NDArray[Any]]) -> None:
+    _refuse_index_at_end(pipe)
+    pipe.on_mark = lambda: emit(np.empty(0, np.float32))
     try:
         container = av.open(pipe, mode="r", metadata_errors="ignore", container_options=_LIVE_OPTIONS)
     except (av.error.FFmpegError, UnicodeError) as err:
@@ -135,6 +183,24 @@ def _decode(pipe: Pipe, sample_rate: int, emit: Emit[NDArray[Any]]) -> None:
         samples = resampler.finish()
         if len(samples):
             emit(samples)
+
+
+def _refuse_index_at_end(pipe: Pipe) -> None:
+    """Refuse an MP4 (ISO/IEC 14496-12) whose sound comes before the box that says what it is."""
+    if pipe.peek(8)[4:] != b"ftyp":
+        return
+    at = 0
+    while at <= _MP4_START - 8:
+        box = pipe.peek(at + 8)[at:]
+        size, kind = int.from_bytes(box[:4], "big"), box[4:]
+        if kind == b"mdat":
+            raise AudioInvalid(
+                "the MP4 has its index at its end, so it cannot be read as it comes: write it with the index first"
+                ' ("faststart"), or send WAV, Ogg, WebM, MP3 or FLAC'
+            )
+        if kind not in {b"ftyp", b"free", b"skip", b"wide", b"uuid"} or size < 8:
+            return
+        at += size
 
 
 def _frames(container: Any) -> Iterator[AudioFrame]:
@@ -188,7 +254,7 @@ def _resample_raw(resampler: _Resampler, data: bytes, raw: RawFormat) -> NDArray
     is_float = raw.encoding == "pcm_f32le"
     samples = np.frombuffer(data, "<f4" if is_float else "<i2").reshape(-1, raw.channels)
     if is_float:
-        mixed = np.nan_to_num(samples).mean(axis=1).clip(-1.0, 1.0)
+        mixed = np.nan_to_num(samples).clip(-1.0, 1.0).mean(axis=1)
         samples16 = (mixed * 32767.0).astype(np.int16)
     else:
         samples16 = samples.mean(axis=1).astype(np.int16) if raw.channels > 1 else samples[:, 0]

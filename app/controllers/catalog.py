@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Controller, get
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import Meta, Struct
 
 from app.errors import problem_responses
@@ -58,7 +59,7 @@ class CatalogController(Controller):
         responses=problem_responses(401),
         sync_to_thread=False,
     )
-    def voices(self, synthesizer: Annotated[Synthesizer, Dependency(skip_validation=True)]) -> Voices:
+    def voices(self, synthesizer: NamedDependency[SkipValidation[Synthesizer]]) -> Voices:
         """List the voices that texts can be spoken with."""
         return Voices(
             voices=[
@@ -82,8 +83,8 @@ class CatalogController(Controller):
     )
     def models(
         self,
-        transcriber: Annotated[Transcriber, Dependency(skip_validation=True)],
-        synthesizer: Annotated[Synthesizer, Dependency(skip_validation=True)],
+        transcriber: NamedDependency[SkipValidation[Transcriber]],
+        synthesizer: NamedDependency[SkipValidation[Synthesizer]],
     ) -> Models:
         """List the loaded engines, their models, languages and powers."""
         hears, speaks = transcriber.capabilities, synthesizer.capabilities

@@ -7,22 +7,26 @@ from email.utils import format_datetime
 from typing import Annotated
 
 from litestar import Controller, Response, get, head
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Dependency, Parameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
 from app.errors import problem_responses
 from app.guards import PUBLIC
+from app.openapi import PublicOperation
 from domain.errors import NotFound, RangeNotSatisfiable
 from domain.ports.object_store import ObjectStore, SelfServedStore
 from domain.stored_object import ByteRange, StoredObject
 
-Store = Annotated[ObjectStore, Dependency(skip_validation=True)]
-Expires = Annotated[str, Parameter(query="expires", description="From the link: when it stops working.")]
-Signature = Annotated[str, Parameter(query="signature", description="From the link: proves that the service made it.")]
-RangeHeader = Annotated[str | None, Parameter(header="Range", description="One range of bytes, as in RFC 9110.")]
+Store = NamedDependency[SkipValidation[ObjectStore]]
+Expires = Annotated[str, QueryParameter(name="expires", description="From the link: when it stops working.")]
+Signature = Annotated[
+    str, QueryParameter(name="signature", description="From the link: proves that the service made it.")
+]
+RangeHeader = Annotated[str | None, HeaderParameter(name="Range", description="One range of bytes, as in RFC 9110.")]
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _WHOLE = ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*")
 _PARTIAL = ResponseSpec(
     bytes, generate_examples=False, description="The range that was asked for", media_type="audio/*"
@@ -39,12 +43,13 @@ class FileController(Controller):
     @get(
         "/{key:path}",
         operation_id="downloadFile",
+        operation_class=PublicOperation,
         summary="Download by a signed link",
         responses={200: _WHOLE, 206: _PARTIAL, **problem_responses(400, 403, 404, 416, 503)},
     )
     async def download(
         self,
-        key: str,
+        key: FromPath[str],
         object_store: Store,
         range_header: RangeHeader = None,
         expires: Expires = "",
@@ -67,11 +72,12 @@ class FileController(Controller):
     @head(
         "/{key:path}",
         operation_id="statFile",
+        operation_class=PublicOperation,
         summary="Ask about a file by a signed link",
         responses=problem_responses(400, 403, 404, 503),
     )
     async def stat(
-        self, key: str, object_store: Store, expires: Expires = "", signature: Signature = ""
+        self, key: FromPath[str], object_store: Store, expires: Expires = "", signature: Signature = ""
     ) -> Response[None]:
         """Answer the headers of a download without its body."""
         stored = await _find(object_store, key, expires, signature)

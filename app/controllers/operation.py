@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from litestar import Controller, MediaType, Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 from msgspec import Meta, Struct
 
 from app.errors import problem_responses
 from app.guards import PUBLIC
+from app.openapi import PublicOperation
 from app.telemetry.metrics import Metrics
 from domain.use_cases.readiness import Readiness
 
@@ -40,7 +42,14 @@ class OperationController(Controller):
 
     tags = ("Operation",)
 
-    @get("/health/live", operation_id="live", summary="Is the process alive", opt={PUBLIC: True}, sync_to_thread=False)
+    @get(
+        "/health/live",
+        operation_id="live",
+        operation_class=PublicOperation,
+        summary="Is the process alive",
+        opt={PUBLIC: True},
+        sync_to_thread=False,
+    )
     def live(self) -> Liveness:
         """Answer 200 as long as the process can answer at all."""
         return Liveness()
@@ -48,11 +57,12 @@ class OperationController(Controller):
     @get(
         "/health/ready",
         operation_id="ready",
+        operation_class=PublicOperation,
         summary="Can the service work",
         opt={PUBLIC: True},
         responses={503: ResponseSpec(Ready, generate_examples=False, description="A part is not ready")},
     )
-    async def ready(self, readiness: Annotated[Readiness, Dependency(skip_validation=True)]) -> Response[Ready]:
+    async def ready(self, readiness: NamedDependency[SkipValidation[Readiness]]) -> Response[Ready]:
         """Answer 200 when models and storage answer, 503 with the part that does not."""
         parts = await readiness()
         ready = all(part.ready for part in parts.values())
@@ -70,6 +80,6 @@ class OperationController(Controller):
         responses=problem_responses(401),
         sync_to_thread=False,
     )
-    def metrics(self, telemetry: Annotated[Metrics, Dependency(skip_validation=True)]) -> str:
+    def metrics(self, telemetry: NamedDependency[SkipValidation[Metrics]]) -> str:
         """Answer the process's metrics in Prometheus's text format."""
         return telemetry.render().decode()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import urljoin
 
 from litestar import Controller, Request, post
-from litestar.params import Body, Dependency
+from litestar.di import NamedDependency
+from litestar.params import Body, SkipValidation
 from msgspec import Meta, Struct
 
 from app.disconnect import while_connected
 from app.errors import problem_responses
+from app.json_body import JsonRequest
 from app.settings import Settings
 from domain.audio import AudioFormat
 from domain.speech import SpeechRequest, StoredSpeech
@@ -57,18 +58,19 @@ class SpeechController(Controller):
 
     path = "/synthesize"
     tags = ("Text to speech",)
+    request_class = JsonRequest
 
     @post(
         operation_id="synthesize",
         summary="Speak a text",
-        responses=problem_responses(400, 401, 413, 422, 503),
+        responses=problem_responses(400, 401, 413, 415, 422, 503),
     )
     async def synthesize(
         self,
         request: Request[Any, Any, Any],
         data: Annotated[SpeechOrder, Body(description="A text and how to speak it.")],
-        synthesize: Annotated[Synthesize, Dependency(skip_validation=True)],
-        settings: Annotated[Settings, Dependency(skip_validation=True)],
+        synthesize: NamedDependency[SkipValidation[Synthesize]],
+        settings: NamedDependency[SkipValidation[Settings]],
     ) -> Speech:
         """Speak a text, keep the audio in the object store and answer a link to it.
 
@@ -88,7 +90,7 @@ class SpeechController(Controller):
 
 def _render(stored: StoredSpeech, service_url: str) -> Speech:
     return Speech(
-        url=urljoin(service_url, stored.url),
+        url=service_url.rstrip("/") + stored.url if stored.url.startswith("/") else stored.url,
         expires_at=stored.expires_at,
         key=stored.key,
         content_type=stored.content_type,

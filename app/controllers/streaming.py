@@ -7,16 +7,20 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, WebSocket, post, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 from msgspec import Meta, Struct
 
 from app.errors import problem_responses
 from app.guards import TICKETS
 from app.live.connection import Connection, live_options
 from app.live.messages import StreamQuery
+from app.live.open_streams import OpenStreams
 from app.live.tickets import Tickets
+from app.origins import check_origin
 from app.settings import Settings
+from app.telemetry.middleware import HEARD
 from domain.ports.transcriber import Transcriber
 from domain.use_cases.listen import Listen
 
@@ -41,7 +45,7 @@ class StreamingController(Controller):
         responses=problem_responses(401),
     )
     async def issue_ticket(
-        self, request: Request[Any, Any, Any], tickets: Annotated[Tickets, Dependency(skip_validation=True)]
+        self, request: Request[Any, Any, Any], tickets: NamedDependency[SkipValidation[Tickets]]
     ) -> Ticket:
         """Hand out a ticket that opens one live stream: for browsers, which cannot send a key with a WebSocket."""
         ticket, expires_at = await tickets.issue(request.scope.get("auth") or "")
@@ -51,16 +55,23 @@ class StreamingController(Controller):
     async def stream(
         self,
         socket: WebSocket[Any, Any, Any],
-        listen: Annotated[Listen, Dependency(skip_validation=True)],
-        transcriber: Annotated[Transcriber, Dependency(skip_validation=True)],
-        settings: Annotated[Settings, Dependency(skip_validation=True)],
+        listen: NamedDependency[SkipValidation[Listen]],
+        transcriber: NamedDependency[SkipValidation[Transcriber]],
+        settings: NamedDependency[SkipValidation[Settings]],
+        open_streams: NamedDependency[SkipValidation[OpenStreams]],
     ) -> None:
         """Transcribe audio as it comes; ``docs/live.md`` has the protocol."""
+        check_origin(socket, settings.server)
         query = _read_query(socket)
         listen.check(live_options(query, settings.live))
         async with listen.place():
-            await socket.accept()
-            await Connection(socket, query, listen, settings.live, transcriber.capabilities).run()
+            with open_streams.one():
+                await socket.accept()
+                connection = Connection(socket, query, listen, settings.live, transcriber.capabilities, open_streams)
+                try:
+                    await connection.run()
+                finally:
+                    socket.scope["state"][HEARD] = connection.heard
 
 
 def _read_query(socket: WebSocket[Any, Any, Any]) -> StreamQuery:

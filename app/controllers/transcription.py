@@ -7,8 +7,8 @@ from typing import Annotated, Any, BinaryIO, Literal, cast
 
 from litestar import Controller, Request, post
 from litestar.datastructures import UploadFile
-from litestar.di import Provide
-from litestar.params import Dependency
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
 from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -86,7 +86,9 @@ class Transcription(Struct, frozen=True, kw_only=True):
 
 
 async def receive_form(
-    request: Request[Any, Any, Any], settings: Settings, uploads: Admission
+    request: Request[Any, Any, Any],
+    settings: NamedDependency[SkipValidation[Settings]],
+    uploads: NamedDependency[SkipValidation[Admission]],
 ) -> AsyncGenerator[TranscribeForm, None]:
     """Dependency: the uploaded form, its file on disk, for as long as the request lasts."""
     limits = settings.transcription
@@ -114,8 +116,8 @@ class TranscriptionController(Controller):
     async def transcribe(
         self,
         request: Request[Any, Any, Any],
-        form: Annotated[TranscribeForm, Dependency(skip_validation=True)],
-        transcribe: Annotated[Transcribe, Dependency(skip_validation=True)],
+        form: NamedDependency[SkipValidation[TranscribeForm]],
+        transcribe: NamedDependency[SkipValidation[Transcribe]],
     ) -> Transcription:
         """Write down what is said in a recording, in its own language or in English."""
         options = TranscribeOptions(

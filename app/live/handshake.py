@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import PROBLEM_JSON, refusal
+from domain import errors
 
 _ERROR: Final = "refused_with"
 _log = structlog.stdlib.get_logger("app.live")
@@ -47,7 +49,9 @@ def answer_refusals(app: ASGIApp) -> ASGIApp:
 
 async def _deny(err: Exception | None, send: Send) -> None:
     refused = refusal(err or RuntimeError("closed before it was accepted"))
-    if refused.problem.status >= 500:
+    if not isinstance(err, errors.ParlanteError | HTTPException):
+        _log.error("unexpected_error", exc_info=err)
+    elif refused.problem.status >= 500:
         _log.warning("handshake_refused", code=refused.problem.code, status=refused.problem.status)
     body = msgspec.json.encode(refused.problem)
     headers = {"content-type": PROBLEM_JSON, "content-length": str(len(body)), **refused.headers}

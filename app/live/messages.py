@@ -1,16 +1,18 @@
 """The messages of ``/api/v1/streaming``: what clients send as text, and what the service answers.
 
-``docs/live.schema.json`` is made from these structs; a test keeps it true.
+``docs/live.schema.json`` is made from these structs by ``just schema``; a test keeps it true.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from app.controllers.transcription import TranscriptionSegment, TranscriptionWord
+from app.controllers.transcription import Transcription, TranscriptionSegment, TranscriptionWord
 
 Seconds = Annotated[float, Meta(description="Seconds from the start of the stream.")]
 Silence = Annotated[float, Meta(ge=0.2, le=5.0, description="Seconds of silence that end an utterance.")]
@@ -79,6 +81,7 @@ class ReadyEvent(ServerEvent, frozen=True, tag="ready"):
     engine: str
     model: str
     sample_rate: Annotated[int, Meta(description="What raw samples would need no resampling, in hertz.")]
+    request_id: Annotated[str, Meta(description="Id of the stream in the service's log.")]
 
 
 class SpeechStartedEvent(ServerEvent, frozen=True, tag="speech_started"):
@@ -149,12 +152,21 @@ AnyServerEvent = (
 
 
 def json_schema() -> dict[str, Any]:
-    """The messages as JSON Schema: ``$defs`` by name, and which of them each side sends."""
-    named = {"Query": StreamQuery, "ClientAction": ClientAction, "ServerEvent": AnyServerEvent}
-    schemas, components = msgspec.json.schema_components(named.values(), ref_template="#/$defs/{name}")
-    sides = dict(zip(named, schemas, strict=True))
+    """All messages as JSON Schema: what each side sends, by name, under ``$defs``."""
+    sides = {"ClientAction": ClientAction, "ServerEvent": AnyServerEvent}
+    schemas, components = msgspec.json.schema_components(
+        [*sides.values(), StreamQuery, Transcription], ref_template="#/$defs/{name}"
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Messages of WS /api/v1/streaming",
-        "$defs": components | {name: schema for name, schema in sides.items() if name != "Query"},
+        "description": (
+            "The client sends ClientAction as text and audio as bytes. The service answers ServerEvent where "
+            "events=true, else one Transcription; an ErrorEvent either way. StreamQuery is the query of the connection."
+        ),
+        "$defs": components | dict(zip(sides, schemas, strict=False)),
     }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")

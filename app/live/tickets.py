@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from litestar.stores.base import Store
+from litestar.stores.memory import MemoryStore
 
 from domain.errors import Unauthorized
 
@@ -14,7 +14,7 @@ from domain.errors import Unauthorized
 class Tickets:
     """Hands out tickets and takes each once."""
 
-    def __init__(self, store: Store, lifetime: float) -> None:
+    def __init__(self, store: MemoryStore, lifetime: float) -> None:
         """Args are where tickets are kept and how many seconds they live."""
         self._store = store
         self._lifetime = lifetime
@@ -22,6 +22,7 @@ class Tickets:
 
     async def issue(self, holder: str) -> tuple[str, datetime]:
         """A new ticket for the holder of a key, and when it expires."""
+        await self._store.delete_expired()
         ticket = secrets.token_urlsafe(24)
         await self._store.set(ticket, holder or "-", expires_in=timedelta(seconds=self._lifetime))
         return ticket, datetime.now(UTC) + timedelta(seconds=self._lifetime)

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.\-\[\]:]+)$")]
 KeyHash = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
 BackendTables = dict[str, dict[str, Any]]
 
@@ -27,6 +28,8 @@ class Server(Section, frozen=True):
     """Port to listen on."""
     public_url: str
     """Address that clients reach the service by, for links to it; empty takes the request's own."""
+    cors_origins: list[Origin]
+    """Origins of pages elsewhere that may use the service from a browser; ``*`` is any."""
     backlog: Annotated[int, Meta(ge=128)]
     """Connections that wait to be accepted."""
     stop_timeout: Annotated[int, Meta(ge=1)]

@@ -55,6 +55,14 @@ class Metrics:
         self._places = Gauge(
             "parlante_places_taken", "Requests at an engine or waiting for it", ("use_case",), registry=self.registry
         )
+        self._streams_open = Gauge("parlante_streams_open", "Live streams that are open", registry=self.registry)
+        self._streams = Histogram(
+            "parlante_stream_seconds",
+            "Time from a live stream's start to its end, by the close code; left: the client went by itself",
+            ("code",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
 
     @contextmanager
     def stage(self, use_case: str, stage: Stage) -> Generator[None, None, None]:
@@ -80,6 +88,16 @@ class Metrics:
         """
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, str(status)).observe(seconds)
+
+    @contextmanager
+    def stream(self) -> Generator[None, None, None]:
+        """Count an open live stream for the body."""
+        with self._streams_open.track_inprogress():
+            yield
+
+    def stream_ended(self, code: int | None, seconds: float) -> None:
+        """Record a live stream: the code that the service closed it with, ``None`` where the client left."""
+        self._streams.labels("left" if code is None else str(code)).observe(seconds)
 
     def watch(self, use_case: str, admission: Admission) -> None:
         """Show how many places of an admission are taken."""

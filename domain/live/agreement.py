@@ -48,9 +48,18 @@ class Agreement:
         """The words of this window that stand, as they were written when they came to stand."""
         self._last: list[str] = []
 
-    def hear(self, words: Sequence[str], *, speaking: bool) -> None:
-        """Take the next hypothesis; ``speaking`` says that its last word may go on."""
+    def hear(self, words: Sequence[str], *, speaking: bool, heard_twice: int | None = None) -> None:
+        """Take the next hypothesis.
+
+        Args:
+            words: The hypothesis.
+            speaking: Whether its last word may go on.
+            heard_twice: How many of its words had ended in the sound of the hypothesis before: models guess how a
+                sentence goes on, and what two of them guess alike has not been said. ``None`` where nobody knows.
+        """
         agreed = common_words(self._last, words)
+        if heard_twice is not None:
+            agreed = min(agreed, heard_twice)
         if speaking:
             agreed = min(agreed, len(words) - 1)
         if agreed > len(self.standing) and common_words(self.standing, words) == len(self.standing):

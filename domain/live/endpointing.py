@@ -70,11 +70,6 @@ class Endpointer:
         self._recent: list[float] = []
 
     @property
-    def is_open(self) -> bool:
-        """Whether an utterance is open."""
-        return self._start is not None
-
-    @property
     def is_speaking(self) -> bool:
         """Whether the last frame was speech."""
         return self._start is not None and self._speech_end == self._position
@@ -108,7 +103,9 @@ class Endpointer:
         return Opened(start=self._start, speech=speech)
 
     def _close(self) -> Closed:
-        end = min(self._speech_end + self._post, self._position)
+        # Where an utterance was cut in a pause, the last speech was before its start.
+        start = self._start or 0
+        end = max(start, min(self._speech_end + self._post, self._position))
         self._start, self._run, self._over = None, 0, end
         return Closed(end=end, speech=self._speech_end)
 

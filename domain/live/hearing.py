@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from domain.audio import Waveform
+from domain.deadline import deadline
 from domain.errors import EngineFailed
 from domain.live.options import LiveOptions
 from domain.live.sound import RecentSound
@@ -20,6 +21,8 @@ from domain.transcript import Segment, TranscribeOptions, TranscriptionStarted
 
 _TRIM_AFTER = 10.0
 """Seconds of a window from which segments that stand leave it."""
+_LONGEST = 120.0
+"""Seconds that an engine may take for one decoding of an utterance; one that takes longer hangs."""
 
 
 class Context(msgspec.Struct, kw_only=True):
@@ -63,8 +66,8 @@ class HearingAgain(Hearing):
 
     async def partial(self, utterance: Utterance, sound: RecentSound, context: Context, *, speaking: bool) -> None:
         """Decode the window once, without fallbacks, greedily."""
-        async with self._turns.turn(Urgency.PARTIAL):
-            if utterance.end is not None:
+        async with self._turns.turn(Urgency.PARTIAL, unless=utterance.over) as has_turn:
+            if not has_turn or utterance.end is not None:
                 return  # it ended while this waited: its final comes next
             utterance.covered = sound.end
             samples = sound.between(utterance.window, sound.end)
@@ -87,15 +90,16 @@ class HearingAgain(Hearing):
         return TranscribeOptions(
             language=context.language,
             task=asked.task,
-            word_timestamps=not quick and asked.word_timestamps and Feature.WORD_TIMESTAMPS in can,
+            word_timestamps=(quick or asked.word_timestamps) and Feature.WORD_TIMESTAMPS in can,
             prompt=(before.strip() or None) if Feature.PROMPT in can else None,
             hotwords=asked.hotwords,
             temperature=0.0 if quick and Feature.TEMPERATURE in can else None,
             beam_size=1 if quick and Feature.BEAM_SIZE in can else None,
+            draft=quick,
         )
 
     async def _decode(self, waveform: Waveform, options: TranscribeOptions) -> Heard:
-        async with aclosing(self._transcriber.transcribe(waveform, options)) as events:
+        async with deadline(_LONGEST), aclosing(self._transcriber.transcribe(waveform, options)) as events:
             started = await anext(events)
             if not isinstance(started, TranscriptionStarted):
                 raise EngineFailed("the engine gave words before it said that it had started")
@@ -118,7 +122,8 @@ class HearingOn(Hearing):
         """Give the engine what has come since."""
         end = sound.end if utterance.end is None else utterance.end
         words = await self._streamed.hear(self._take(utterance, sound, end))
-        utterance.hear_all(words, speaking=speaking)
+        if words is not None:
+            utterance.hear_all(words, speaking=speaking)
 
     async def final(self, utterance: Utterance, sound: RecentSound, context: Context) -> Heard:
         """Give the engine the rest and have it end the utterance."""

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import AsyncExitStack
 
 import numpy as np
 
@@ -14,29 +13,26 @@ from domain.audio import Samples, Waveform
 from domain.errors import AudioTooLong
 from domain.live.endpointing import Closed, Cut, Endpointer, Opened
 from domain.live.events import Final, Finished, Lag, LiveEvent, Partial, SpeechStarted, SpeechStopped
-from domain.live.hearing import Context, Heard, Hearing, hearing
+from domain.live.hearing import Heard, Hearing, hearing
 from domain.live.options import LiveLimits, LiveOptions
+from domain.live.said import Said
 from domain.live.sound import RecentSound
 from domain.live.turns import Turns
 from domain.live.utterance import Utterance
 from domain.ports.transcriber import Transcriber
 from domain.ports.voice_activity import VoiceActivityDetector
-from domain.transcript import Segment, Transcript, Word
+from domain.transcript import Transcript, Word
 
 _EVENTS_AHEAD = 64
 """Events that wait for a client that reads slowly; then partials are left out, and the rest makes the stream wait."""
 _LAG_EVERY = 1.0
 """Seconds between two reports of lag."""
-_CONTEXT = 200
-"""Characters of what was said before that are given to the engine."""
-_SURE = 0.6
-"""Probability from which a detected language holds for the rest of the stream."""
 _LEAST_NEW = 0.2
 """Seconds of new sound that make another partial worth while."""
 
 
 class LiveSession:
-    """Listens to one stream. ``events`` runs it; ``flush`` may be called while it runs."""
+    """Listens to one stream; ``events`` runs it."""
 
     def __init__(
         self,
@@ -59,6 +55,7 @@ class LiveSession:
             silence=options.endpointing_silence,
             max_utterance=limits.max_utterance,
         )
+        self._came = 0
         self._sound = RecentSound()
         self._rest: Samples = np.zeros(0, np.float32)
         self._utterances: deque[Utterance] = deque()
@@ -68,14 +65,13 @@ class LiveSession:
         self._ended = False
         self._last_lag = 0.0
         self._out: asyncio.Queue[LiveEvent | None] = asyncio.Queue(_EVENTS_AHEAD)
-        self._context = Context(language=options.language, text=(options.prompt or "").strip())
-        self._language = (options.language or "", 0.0)
-        self._segments: list[Segment] = []
+        self._said = Said(language=options.language, prompt=options.prompt)
 
     async def events(self, sound: AsyncIterable[Waveform]) -> AsyncGenerator[LiveEvent, None]:
         """Listen to ``sound``, pieces at the transcriber's sample rate, until it ends; the last event is ``Finished``.
 
-        Closing this generator ends the session.
+        A piece of no samples ends the open utterance (``AudioCodec.decode_stream`` makes one of no bytes). Closing
+        this generator ends the session.
 
         Raises:
             AudioTooLong: the stream is longer than the limit.
@@ -93,9 +89,10 @@ class LiveSession:
                 task.cancel()
             await asyncio.gather(*tasks, watcher, return_exceptions=True)
 
-    def flush(self) -> None:
-        """End the open utterance here."""
-        self._apply(self._endpointer.close())
+    @property
+    def duration(self) -> float:
+        """Seconds of sound that have been taken in."""
+        return self._came / self._rate
 
     async def _watch(self, tasks: set[asyncio.Task[None]]) -> None:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -107,46 +104,52 @@ class LiveSession:
 
     async def _take_in(self, sound: AsyncIterable[Waveform]) -> None:
         async for piece in sound:
-            samples = np.concatenate([self._rest, piece.samples])
-            whole = len(samples) // self._frame * self._frame
-            self._rest = samples[whole:]
-            if whole:
-                await self._take_frames(samples[:whole])
-            if self._sound.end > self._limits.max_duration * self._rate:
-                raise AudioTooLong(f"the stream is longer than {self._limits.max_duration:g} s")
-            await self._keep_up()
+            if not len(piece.samples):
+                self._apply(self._endpointer.close())
+            for begin in range(0, len(piece.samples), self._rate):
+                await self._take(piece.samples[begin : begin + self._rate])
         if len(self._rest):
             await self._take_frames(np.pad(self._rest, (0, self._frame - len(self._rest))))
-        self.flush()
+        self._apply(self._endpointer.close())
         self._ended = True
         self._changed.set()
+
+    async def _take(self, samples: Samples) -> None:
+        """Take in at most a second, so that streams share the detector and none runs far ahead of what is heard."""
+        self._came += len(samples)
+        samples = np.concatenate([self._rest, samples])
+        whole = len(samples) // self._frame * self._frame
+        self._rest = samples[whole:]
+        if whole:
+            await self._take_frames(samples[:whole])
+        if self._came > self._limits.max_duration * self._rate:
+            raise AudioTooLong(f"the stream is longer than {self._limits.max_duration:g} s")
+        await self._keep_up()
 
     async def _take_frames(self, samples: Samples) -> None:
         probabilities = await self._activity.probabilities(samples)
         for number, probability in enumerate(probabilities):
             self._sound.append(samples[number * self._frame : (number + 1) * self._frame])
-            event = self._apply(self._endpointer.take(float(probability)))
-            if event is not None:
-                await self._out.put(event)
+            self._apply(self._endpointer.take(float(probability)))
         if not self._utterances:
             self._sound.forget(self._sound.end - self._rate)  # pre-roll is shorter than a second
         self._changed.set()
 
-    def _apply(self, change: Opened | Closed | Cut | None) -> LiveEvent | None:
-        self._changed.set()
+    def _apply(self, change: Opened | Closed | Cut | None) -> None:
         match change:
+            case None:
+                return
             case Opened(start=start, speech=speech):
-                self._open(start)
-                return SpeechStarted(time=speech / self._rate)
-            case Closed(end=end):
-                self._utterances[-1].end = end
+                self._open(start, speech)
+            case Closed(end=end, speech=speech):
+                self._utterances[-1].close(end, speech)
             case Cut(at=at):
-                self._utterances[-1].end = at
-                self._open(at)
-        return None
+                self._utterances[-1].close(at)
+                self._open(at, None)
+        self._changed.set()
 
-    def _open(self, start: int) -> None:
-        self._utterances.append(Utterance(self._count, start))
+    def _open(self, start: int, speech: int | None) -> None:
+        self._utterances.append(Utterance(self._count, start, speech))
         self._count += 1
 
     async def _keep_up(self) -> None:
@@ -154,7 +157,7 @@ class LiveSession:
         while (behind := self._behind()) > self._limits.lag_threshold:
             if time.monotonic() - self._last_lag >= _LAG_EVERY:
                 self._last_lag = time.monotonic()
-                await self._out.put(Lag(seconds=round(behind, 2)))
+                self._tell_if_room(Lag(seconds=round(behind, 2)))
             if behind <= self._limits.max_behind:
                 return
             self._heard_more.clear()
@@ -169,7 +172,7 @@ class LiveSession:
             return (self._sound.end - oldest.end) / self._rate
         return (self._sound.end - oldest.covered) / self._rate if self._options.partials else 0.0
 
-    # Hearing.
+    # Hearing. One task tells all of it, so that the events of an utterance come together and in order.
 
     async def _hear(self) -> None:
         while True:
@@ -184,14 +187,20 @@ class LiveSession:
             self._heard_more.set()
 
     async def _hear_utterance(self, utterance: Utterance) -> None:
-        async with AsyncExitStack() as stack:
-            ear = await stack.enter_async_context(hearing(self._transcriber, self._turns, self._options))
+        if utterance.speech_start is not None:
+            await self._out.put(SpeechStarted(time=utterance.speech_start / self._rate))
+        async with hearing(self._transcriber, self._turns, self._options) as ear:
             await self._hear_while_open(utterance, ear)
-            heard = await ear.final(utterance, self._sound, self._context)
-        await self._conclude(utterance, heard)
+            heard = await ear.final(utterance, self._sound, self._said.context)
+        final = self._conclude(utterance, heard)
+        if final.text:
+            self._said.add(final, heard)
+            await self._out.put(final)
+        if utterance.speech_end is not None:
+            await self._out.put(SpeechStopped(time=utterance.speech_end / self._rate))
 
     async def _hear_while_open(self, utterance: Utterance, ear: Hearing) -> None:
-        told = ([""], [""])
+        told: tuple[list[str], list[str]] = ([], [])
         due = 0.0
         while utterance.end is None:
             now = time.monotonic()
@@ -200,23 +209,16 @@ class LiveSession:
                 wait = due - now if self._options.partials and fresh >= _LEAST_NEW else None
                 await self._wait_for_change(wait)
                 continue
-            await ear.partial(utterance, self._sound, self._context, speaking=self._endpointer.is_speaking)
+            await ear.partial(utterance, self._sound, self._said.context, speaking=self._endpointer.is_speaking)
             self._heard_more.set()
             took = time.monotonic() - now
             due = now + took + max(0.0, self._options.partial_interval - took, took)
             words = (utterance.standing, utterance.unstable)
-            if words not in (told, ([], [])):
-                told = (list(words[0]), list(words[1]))
-                self._tell_if_room(
-                    Partial(
-                        utterance=utterance.number,
-                        start=utterance.start / self._rate,
-                        text=" ".join(words[0]),
-                        unstable=" ".join(words[1]),
-                    )
-                )
+            if not utterance.over.is_set() and words != told and self._tell_if_room(self._partial(utterance)):
+                told = words
 
     async def _wait_for_change(self, at_most: float | None = None) -> None:
+        """Wait until sound or its end comes; the caller has looked at both since it last waited for anything."""
         self._changed.clear()
         try:
             async with asyncio.timeout(at_most):
@@ -224,50 +226,36 @@ class LiveSession:
         except TimeoutError:
             pass
 
-    def _tell_if_room(self, partial: Partial) -> None:
-        if not self._out.full():
-            self._out.put_nowait(partial)
+    def _tell_if_room(self, event: Partial | Lag) -> bool:
+        if self._out.full():
+            return False
+        self._out.put_nowait(event)
+        return True
 
-    async def _conclude(self, utterance: Utterance, heard: Heard) -> None:
-        end = utterance.end or self._sound.end
+    def _partial(self, utterance: Utterance) -> Partial:
+        return Partial(
+            utterance=utterance.number,
+            start=utterance.start / self._rate,
+            text=" ".join(utterance.standing),
+            unstable=" ".join(utterance.unstable),
+        )
+
+    def _conclude(self, utterance: Utterance, heard: Heard) -> Final:
+        end = self._sound.end if utterance.end is None else utterance.end
         text, words = utterance.final(heard.segments)
         start = utterance.start / self._rate
-        if text:
-            final = Final(
-                utterance=utterance.number,
-                start=start,
-                end=end / self._rate,
-                text=text,
-                language=heard.language,
-                words=tuple(_shift(word, start) for word in words),
-            )
-            self._remember(final, heard)
-            await self._out.put(final)
-        if not self._is_continued(utterance):
-            await self._out.put(SpeechStopped(time=end / self._rate))
-
-    def _is_continued(self, utterance: Utterance) -> bool:
-        """Whether the utterance was cut and speech went on in the next."""
-        return len(self._utterances) > 1 and self._utterances[1].start == utterance.end
-
-    def _remember(self, final: Final, heard: Heard) -> None:
-        self._segments.append(Segment(start=final.start, end=final.end, text=final.text, words=final.words or None))
-        if heard.language_probability > self._language[1]:
-            self._language = (heard.language, heard.language_probability)
-        if self._context.language is None and heard.language_probability >= _SURE:
-            self._context.language = heard.language
-        said = f"{self._context.text} {final.text}".strip()
-        self._context.text = said if len(said) <= _CONTEXT else said[-_CONTEXT:].partition(" ")[2]
+        return Final(
+            utterance=utterance.number,
+            start=start,
+            end=end / self._rate,
+            text=text,
+            language=heard.language,
+            words=tuple(_shift(word, start) for word in words),
+        )
 
     def _transcript(self) -> Transcript:
-        return Transcript(
-            text=" ".join(segment.text for segment in self._segments),
-            language=self._language[0] or self._transcriber.capabilities.languages[0],
-            language_probability=self._language[1],
-            duration=self._sound.end / self._rate,
-            model=self._transcriber.capabilities.model,
-            segments=tuple(self._segments),
-        )
+        can = self._transcriber.capabilities
+        return self._said.transcript(duration=self.duration, model=can.model, default_language=can.languages[0])
 
 
 def _shift(word: Word, by: float) -> Word:

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from itertools import chain, takewhile
 
-from domain.live.agreement import Agreement, continuation
+from domain.live.agreement import Agreement, common_words, continuation
 from domain.transcript import Segment, Word
+
+_HEARD_WELL = 0.3
+"""Seconds of sound after the end of a word from which a hypothesis is believed to have heard it: the times of words are
+less exact, and the beginning of the next word tells a word from a longer one."""
 
 
 class Utterance:
     """The state of an utterance. Its sound is addressed by samples from the start of the stream."""
 
-    def __init__(self, number: int, start: int) -> None:
+    def __init__(self, number: int, start: int, speech_start: int | None = None) -> None:
         self.number = number
         self.start = start
         """First sample of it."""
+        self.speech_start = speech_start
+        """First sample of speech; ``None`` where speech goes on from an utterance that was cut."""
         self.end: int | None = None
         """First sample after it; ``None`` while it is open."""
+        self.speech_end: int | None = None
+        """First sample after the last speech; ``None`` while it is open, and where speech goes on in the next."""
+        self.over = asyncio.Event()
+        """Set when it has ended."""
         self.window = start
         """First sample that partials still look at."""
         self.covered = start
         """First sample that no partial has looked at."""
+        self._covered_before = start
         self._kept: list[str] = []
         self._agreement = Agreement()
+
+    def close(self, end: int, speech_end: int | None = None) -> None:
+        """End it."""
+        self.end, self.speech_end = end, speech_end
+        self.over.set()
 
     @property
     def standing(self) -> list[str]:
@@ -49,18 +67,22 @@ class Utterance:
             sample_rate: Hertz.
         """
         words = [word for segment in segments for word in segment.text.split()]
-        self._agreement.hear(words, speaking=speaking)
+        until = (self._covered_before - self.window) / sample_rate - _HEARD_WELL
+        self._agreement.hear(words, speaking=speaking, heard_twice=_ended(segments, until))
+        self._covered_before = self.covered
         if self.covered - self.window < trim_after * sample_rate:
             return
+        # Where the hypothesis has other words than those that stand, its segments do not tell where those end.
+        stand = common_words(self._agreement.standing, words)
         count, end = 0, 0.0
         for segment in segments[:-1]:
             ahead = count + len(segment.text.split())
-            if ahead > len(self._agreement.standing):
+            if ahead > stand:
                 break
             count, end = ahead, segment.end
         if count:
             self._kept += self._agreement.drop(count)
-            self.window += round(end * sample_rate)
+            self.window = min(self.window + round(end * sample_rate), self.covered)
 
     def hear_all(self, words: Sequence[str], *, speaking: bool) -> None:
         """Take a hypothesis of the whole utterance, from an engine that streams by itself."""
@@ -79,6 +101,13 @@ class Utterance:
         if len(timed) != len(heard):
             return text, tuple(timed) if not standing else _spread(standing + heard[rest:], timed)
         return text, (*_spread(standing, timed[:rest]), *timed[rest:])
+
+
+def _ended(segments: Sequence[Segment], until: float) -> int | None:
+    """How many words at the beginning ended by ``until`` (seconds); ``None`` without the times of words."""
+    if any(segment.words is None for segment in segments):
+        return None
+    return len(list(takewhile(lambda word: word.end <= until, chain.from_iterable(s.words or () for s in segments))))
 
 
 def _spread(texts: Sequence[str], timed: Sequence[Word]) -> tuple[Word, ...]:

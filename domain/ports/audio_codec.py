@@ -40,7 +40,8 @@ class AudioCodec(Protocol):
         a stream that breaks off ends there. Holds a bounded amount of bytes; closing the generator ends the work.
 
         Args:
-            chunks: The bytes, in pieces of any size; an error that they raise comes out unchanged.
+            chunks: The bytes, in pieces of any size; an error that they raise comes out unchanged. A piece of no bytes
+                comes out as a ``Waveform`` of no samples, after all that the bytes before it gave.
             sample_rate: Rate to resample to, in hertz; channels are mixed to one.
             raw: What the bytes are where there is no container.
 

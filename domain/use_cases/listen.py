@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
-from typing import Final
 
 from domain.admission import Admission
 from domain.audio import RawFormat
 from domain.errors import AudioEmpty
-from domain.live.events import Finished, LiveEvent
+from domain.live.arrivals import Arrivals, Mark
+from domain.live.events import LiveEvent
 from domain.live.options import LiveLimits, LiveOptions
 from domain.live.session import LiveSession
 from domain.live.turns import Turns
@@ -20,17 +19,6 @@ from domain.ports.transcriber import Transcriber
 from domain.ports.voice_activity import VoiceActivityDetector
 from domain.transcript import TranscribeOptions
 from domain.use_cases.transcribe import check_options
-
-_MESSAGES_AHEAD: Final = 32
-"""Messages of a client that wait to be decoded; then the client is made to wait."""
-
-
-class _Flush:
-    """Stands among the bytes where the client wants the utterance to end."""
-
-
-class _End:
-    """Stands after the last bytes."""
 
 
 class LiveStream:
@@ -44,18 +32,23 @@ class LiveStream:
         self._codec = codec
         self._raw = raw
         self._sample_rate = sample_rate
-        self._arrived: asyncio.Queue[bytes | _Flush | _End] = asyncio.Queue(_MESSAGES_AHEAD)
+        self._arrivals = Arrivals()
         self._fed = False
 
+    @property
+    def duration(self) -> float:
+        """Seconds of sound that have been taken in."""
+        return self._session.duration
+
     async def feed(self, data: bytes) -> None:
-        """Put in the next bytes, once there is room."""
+        """Put in the next bytes, once there is room; after ``end`` they are dropped."""
         if data:
             self._fed = True
-            await self._arrived.put(data)
+            await self._arrivals.put(data)
 
     async def flush(self) -> None:
         """End the open utterance where the bytes so far end."""
-        await self._arrived.put(_Flush())
+        self._arrivals.mark(Mark.FLUSH)
 
     async def end(self) -> None:
         """No more bytes will come.
@@ -65,7 +58,7 @@ class LiveStream:
         """
         if not self._fed:
             raise AudioEmpty("the stream ended before any audio")
-        await self._arrived.put(_End())
+        self._arrivals.end()
 
     async def events(self) -> AsyncGenerator[LiveEvent, None]:
         """What is heard; the last event is ``Finished``. Closing it ends the stream's work.
@@ -75,19 +68,17 @@ class LiveStream:
             EngineFailed, EngineUnavailable: see ``Transcriber.transcribe``.
         """
         sound = self._codec.decode_stream(self._bytes(), sample_rate=self._sample_rate, raw=self._raw)
-        async with aclosing(sound), aclosing(self._session.events(sound)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    self._telemetry.heard(event.transcript.duration)
-                yield event
+        try:
+            async with aclosing(sound), aclosing(self._session.events(sound)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._telemetry.heard(self._session.duration)
 
     async def _bytes(self) -> AsyncGenerator[bytes, None]:
-        while not isinstance(item := await self._arrived.get(), _End):
-            if isinstance(item, _Flush):
-                # What came before has been taken in where samples are raw; a container's decoder may hold a little.
-                self._session.flush()
-            else:
-                yield item
+        async with aclosing(self._arrivals.take()) as arrivals:
+            async for item in arrivals:
+                yield b"" if item is Mark.FLUSH else item
 
 
 class Listen:

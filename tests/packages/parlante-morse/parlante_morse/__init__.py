@@ -1,0 +1,1 @@
+"""Morse code as a synthesizer and a transcriber."""
