@@ -22,7 +22,7 @@ from domain.use_cases.synthesize import Synthesize
 class SpeechOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A text and how to speak it."""
 
-    text: Annotated[str, Meta(min_length=1, description="What to say.", examples=["Good morning, how are you today?"])]
+    text: Annotated[str, Meta(description="What to say.", examples=["Good morning, how are you today?"])]
     language: Annotated[
         str,
         Meta(pattern="^[a-z]{2,3}$", description="ISO 639-1 code of the text: `en` or `es`.", examples=["en", "es"]),

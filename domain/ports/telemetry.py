@@ -13,7 +13,6 @@ class Stage(StrEnum):
     QUEUE = "queue"
     DECODE = "decode"
     INFERENCE = "inference"
-    ENCODE = "encode"
     STORE = "store"
 
 

@@ -42,4 +42,6 @@ class Readiness:
                 return Part(ready=False, detail=err.message)
             except TimeoutError:
                 return Part(ready=False, detail=f"no answer within {self._patience:g} s")
+            except Exception as err:  # a bug of a backend is the state of that part, not the end of the answer
+                return Part(ready=False, detail=f"its check failed with {type(err).__name__}")
         return Part(ready=True, detail="ok")

@@ -14,7 +14,16 @@ import msgspec
 
 from domain.admission import Admission
 from domain.deadline import deadline
-from domain.errors import NotFound, TextInvalid, TextTooLong, UnknownVoice, UnsupportedLanguage, UnsupportedOption
+from domain.errors import (
+    AudioEmpty,
+    EngineFailed,
+    NotFound,
+    TextInvalid,
+    TextTooLong,
+    UnknownVoice,
+    UnsupportedLanguage,
+    UnsupportedOption,
+)
 from domain.ports.audio_codec import AudioCodec
 from domain.ports.object_store import ObjectStore
 from domain.ports.synthesizer import Synthesizer
@@ -27,6 +36,8 @@ from domain.text import speakable
 _NAME = "synthesize"
 _IN_MEMORY = 4 * 2**20
 """Bytes of encoded speech that are kept in memory before they go to a temporary file."""
+_DURATION = "duration"
+"""Name under which the store keeps the seconds of a piece of speech."""
 _PIECE = 256 * 2**10
 """Bytes that are read from the temporary file at once."""
 
@@ -90,7 +101,7 @@ class Synthesize:
         (stored, found), joined = await self._flights.run(key, lambda: self._find_or_speak(key, text, options, request))
         cached = found or joined
         link = await self._store.url(key, self._url_expiry)
-        duration = float(stored.metadata["duration"])
+        duration = float(stored.metadata[_DURATION])
         self._telemetry.spoken(duration, cached=cached)
         return StoredSpeech(
             key=key,
@@ -142,9 +153,12 @@ class Synthesize:
         """
         try:
             with self._telemetry.stage(_NAME, Stage.STORE):
-                return await self._store.stat(key), True
+                stored = await self._store.stat(key)
         except NotFound:
             return await self._speak(key, text, options, request), False
+        if _DURATION not in stored.metadata:  # put there by something else
+            return await self._speak(key, text, options, request), False
+        return stored, True
 
     async def _speak(self, key: str, text: str, options: SpeakOptions, request: SpeechRequest) -> StoredObject:
         time = self._telemetry.stage
@@ -155,10 +169,13 @@ class Synthesize:
             async with deadline(self._time_limit):
                 with time(_NAME, Stage.INFERENCE):
                     pieces = await held.enter_async_context(aclosing(self._synthesizer.synthesize(text, options)))
-                    duration = await self._codec.encode(pieces, request.format, sink)
+                    try:
+                        duration = await self._codec.encode(pieces, request.format, sink)
+                    except AudioEmpty as err:
+                        raise EngineFailed("the engine spoke nothing") from err
                 with time(_NAME, Stage.STORE):
                     return await self._store.put(
-                        key, lambda: _read(sink), request.format.content_type, {"duration": f"{duration:.6f}"}
+                        key, lambda: _read(sink), request.format.content_type, {_DURATION: f"{duration:.6f}"}
                     )
 
 

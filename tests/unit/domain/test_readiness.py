@@ -55,3 +55,16 @@ async def test_all_parts_are_asked_at_the_same_time() -> None:
 
     states = await Readiness({name: Meeting() for name in "abc"}, patience=1.0)()
     assert set(states.values()) == {OK}
+
+
+class Buggy:
+    """A part whose check breaks."""
+
+    async def check(self) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_part_whose_check_breaks_is_not_ready_and_hides_no_other() -> None:
+    state = await Readiness({"buggy": Buggy(), "plain": object()}, patience=1.0)()
+    assert (state["buggy"].ready, state["buggy"].detail) == (False, "its check failed with ZeroDivisionError")
+    assert state["plain"].ready

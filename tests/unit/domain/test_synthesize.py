@@ -475,3 +475,23 @@ class TestTheTemporaryFile:
         speech = await house.synthesize(msgspec.structs.replace(HELLO, text="a" * 100))
         assert [file._rolled for file in files] == [True]
         assert len(house.store.objects[speech.key][1]) == len("wav") + 5 * 16_000 * 4
+
+
+# What others left behind.
+
+
+async def test_an_engine_that_speaks_nothing_has_failed(house: House) -> None:
+    house.engine.script = ()
+    with pytest.raises(EngineFailed):
+        await house.synthesize(HELLO)
+    assert house.admission.taken == 0
+
+
+async def test_an_object_that_is_no_speech_of_ours_is_spoken_over(house: House) -> None:
+    async def strange() -> AsyncGenerator[bytes, None]:
+        yield b"?"
+
+    first = await house.synthesize(HELLO)
+    await house.store.put(first.key, strange, "text/plain", {})
+    again = await house.synthesize(HELLO)
+    assert (again.cached, again.duration, again.size) == (False, first.duration, first.size)
