@@ -36,7 +36,9 @@ class SileroStream:
         return await self._bridge.call(self._run, samples)
 
     def _run(self, samples: Samples) -> NDArray[np.float32]:
-        before = np.concatenate([self._context, samples])
+        if not len(samples):
+            return np.zeros(0, np.float32)
+        before = np.concatenate([self._context, np.nan_to_num(samples)])  # the state never forgets what is no number
         frames = np.lib.stride_tricks.sliding_window_view(before, _CONTEXT + _FRAME)[::_FRAME]
         output, self._h, self._c = self._session.run(
             None, {"input": np.ascontiguousarray(frames), "h": self._h, "c": self._c}

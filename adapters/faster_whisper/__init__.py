@@ -42,8 +42,8 @@ class FasterWhisperOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     condition_on_previous_text: bool = True
     """Give each 30 s window the text before it: more consistent, but an error can repeat itself."""
     short_drafts: bool | None = None
-    """Hear the drafts of live streams in a window as long as their sound instead of Whisper's 30 s: a third of the work,
-    a little less accurate; a draft that repeats itself is heard again in 30 s. Unset: on a processor, not on a GPU."""
+    """Hear the drafts of live streams in a window as long as their sound instead of Whisper's 30 s: a third of the
+    work, a little less accurate; a draft that repeats itself is heard again in 30 s. Unset: on a processor only."""
     local_files_only: bool = False
     """Never download a model at the start."""
 

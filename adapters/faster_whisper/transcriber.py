@@ -22,8 +22,9 @@ from domain.transcript import Segment, Task, TranscribeOptions, TranscriptEvent,
 _HOTWORD_TOKENS: Final = 100
 _DRAFT_MARGIN: Final = 2.56
 """Seconds of silence after the sound of a draft, 128 positions of the encoder (whisper.cpp, issue 1855)."""
-_TOKENS_OF_A_DRAFT: Final = 200
-"""At most: a loop would go on to 448, and faster-whisper takes no more than fit behind the longest prompt."""
+_TOKENS_OF_A_DRAFT: Final = (200, 100)
+"""At most, without and with hotwords: a loop would go on to 448. faster-whisper refuses what does not fit behind the
+longest prompt."""
 _REPETITIVE: Final = 2.4
 """Compression ratio from which faster-whisper itself takes a text for a loop."""
 
@@ -162,7 +163,8 @@ class FasterWhisper:
         return segments, info
 
     def _frames_of_draft(self, audio: Waveform) -> int:
-        return round((audio.duration + _DRAFT_MARGIN) * self._model.frames_per_second)
+        frames: int = round((audio.duration + _DRAFT_MARGIN) * self._model.frames_per_second)
+        return frames
 
     def _started_on_nothing(self, options: TranscribeOptions) -> TranscriptionStarted:
         certain = options.language is not None or len(self.capabilities.languages) == 1
@@ -189,7 +191,7 @@ class FasterWhisper:
             "condition_on_previous_text": self._defaults.condition_on_previous_text,
         }
         if options.draft:
-            settings["max_new_tokens"] = _TOKENS_OF_A_DRAFT
+            settings["max_new_tokens"] = _TOKENS_OF_A_DRAFT[bool(options.hotwords)]
         if options.temperature is not None:
             settings["temperature"] = options.temperature
         if options.hotwords:

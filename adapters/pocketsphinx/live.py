@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from adapters.pocketsphinx.pool import DecoderPool, Request
+from adapters.pocketsphinx.pool import DecoderPool
+from adapters.pocketsphinx.process import Request
 from adapters.pocketsphinx.utterances import (
     BYTES_PER_SECOND,
     SAMPLE_RATE,

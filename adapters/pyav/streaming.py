@@ -21,12 +21,15 @@ from adapters.pyav.live_wav import continued, read_start, samples_of
 from domain.audio import RawFormat, Waveform
 from domain.errors import AudioInvalid
 
-# Begin with the first bytes instead of five seconds of them; give up on what is no audio after 64 KiB.
+# Begin with the first bytes instead of five seconds of them.
 _LIVE_OPTIONS: Final = CONTAINER_OPTIONS | {
     "probesize": "4096",
-    "format_probesize": "65536",
     "analyzeduration": "0",
 }
+_UNKNOWN: Final = 64 * 2**10
+"""Bytes after which what is no known format is given up."""
+_LONGEST_TAG: Final = 2 * 2**20
+"""Bytes of a tag, with a picture perhaps, that may stand before them in an MP3."""
 _PIPE_BYTES: Final = 256 * 2**10
 _MP4_START: Final = 64 * 2**10
 """Bytes in which the index of an MP4 is looked for."""
@@ -167,8 +170,9 @@ async def decode_raw(
 def _decode(pipe: Pipe, sample_rate: int, emit: Emit[NDArray[Any]]) -> None:
     _refuse_index_at_end(pipe)
     pipe.on_mark = lambda: emit(np.empty(0, np.float32))
+    options = _LIVE_OPTIONS | {"formatprobesize": str(_UNKNOWN + 2 * min(_tag_size(pipe.peek(10)), _LONGEST_TAG))}
     try:
-        container = av.open(pipe, mode="r", metadata_errors="ignore", container_options=_LIVE_OPTIONS)
+        container = av.open(pipe, mode="r", metadata_errors="ignore", container_options=options)
     except (av.error.FFmpegError, UnicodeError) as err:
         raise AudioInvalid("the stream is not audio of a format that can be read as it comes") from err
     with container:
@@ -183,6 +187,13 @@ def _decode(pipe: Pipe, sample_rate: int, emit: Emit[NDArray[Any]]) -> None:
         samples = resampler.finish()
         if len(samples):
             emit(samples)
+
+
+def _tag_size(start: bytes) -> int:
+    """Bytes of the tag (ID3v2, section 3.1) that a stream begins with; FFmpeg needs twice as many to look behind it."""
+    if start[:3] != b"ID3" or len(start) < 10:
+        return 0
+    return int(start[6] << 21 | start[7] << 14 | start[8] << 7 | start[9])
 
 
 def _refuse_index_at_end(pipe: Pipe) -> None:

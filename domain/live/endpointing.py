@@ -74,8 +74,13 @@ class Endpointer:
         """Whether the last frame was speech."""
         return self._start is not None and self._speech_end == self._position
 
-    def take(self, probability: float) -> Opened | Closed | Cut | None:
-        """Take the probability of speech in the next frame."""
+    def take(self, probability: float, settled: int = 0) -> Opened | Closed | Cut | None:
+        """Take the next frame.
+
+        Args:
+            probability: Of speech in it.
+            settled: First sample at which the open utterance may be cut.
+        """
         self._position += self._frame
         if self._start is None:
             return self._while_silent(probability)
@@ -85,7 +90,7 @@ class Endpointer:
         if self._position - self._speech_end >= self._silence:
             return self._close()
         if self._position - self._start >= self._most:
-            return self._cut()
+            return self._cut(settled)
         return None
 
     def close(self) -> Closed | None:
@@ -109,10 +114,11 @@ class Endpointer:
         self._start, self._run, self._over = None, 0, end
         return Closed(end=end, speech=self._speech_end)
 
-    def _cut(self) -> Cut:
-        """Cut in the middle of the frame of the second half where speech is least likely."""
-        half = self._recent[len(self._recent) // 2 :]
-        back = len(half) - min(range(len(half)), key=half.__getitem__)
+    def _cut(self, settled: int) -> Cut:
+        """Cut where speech is least likely in the second half: in the middle of a frame that is not settled."""
+        free = (self._position - settled - self._frame // 2) // self._frame
+        last = self._recent[-max(1, min(len(self._recent) // 2, free)) :]
+        back = len(last) - min(range(len(last)), key=last.__getitem__)
         self._start = self._position - back * self._frame + self._frame // 2
         self._recent = self._recent[-back:]
         return Cut(at=self._start)

@@ -74,6 +74,8 @@ class HearingAgain(Hearing):
             before = " ".join([context.text, *utterance.kept])
             options = self._transcribe_options(context, before, quick=True)
             heard = await self._decode(Waveform(samples=samples, sample_rate=self._can.sample_rate), options)
+        if utterance.over.is_set():
+            return  # where it was cut, the end of what was decoded is the beginning of the next
         utterance.hear(heard.segments, speaking=speaking, trim_after=_TRIM_AFTER, sample_rate=self._can.sample_rate)
 
     async def final(self, utterance: Utterance, sound: RecentSound, context: Context) -> Heard:
@@ -132,7 +134,7 @@ class HearingOn(Hearing):
 
     def _take(self, utterance: Utterance, sound: RecentSound, end: int) -> Waveform:
         samples = sound.between(utterance.covered, end)
-        utterance.covered = max(utterance.covered, end)
+        utterance.covered = utterance.settled = max(utterance.covered, end)
         return Waveform(samples=samples, sample_rate=self._sample_rate)
 
 

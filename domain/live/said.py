@@ -32,10 +32,11 @@ class Said:
     def add(self, final: events.Final, heard: Heard) -> None:
         """Take the next final, and the hearing that it is from."""
         self._segments.append(Segment(start=final.start, end=final.end, text=final.text, words=final.words or None))
-        if heard.language_probability > self._language[1]:
-            self._language = (heard.language, heard.language_probability)
-        if self.context.language is None and heard.language_probability >= _SURE:
-            self.context.language = heard.language
+        if self.context.language is None:
+            if heard.language_probability > self._language[1]:
+                self._language = (heard.language, heard.language_probability)
+            if heard.language_probability >= _SURE:
+                self.context.language = heard.language
         said = f"{self.context.text} {final.text}".strip()
         if len(said) > _CONTEXT:
             said = said[-_CONTEXT:]

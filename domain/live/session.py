@@ -130,7 +130,8 @@ class LiveSession:
         probabilities = await self._activity.probabilities(samples)
         for number, probability in enumerate(probabilities):
             self._sound.append(samples[number * self._frame : (number + 1) * self._frame])
-            self._apply(self._endpointer.take(float(probability)))
+            settled = self._utterances[-1].settled if self._utterances else 0
+            self._apply(self._endpointer.take(float(probability), settled))
         if not self._utterances:
             self._sound.forget(self._sound.end - self._rate)  # pre-roll is shorter than a second
         self._changed.set()

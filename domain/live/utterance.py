@@ -9,7 +9,7 @@ from itertools import chain, takewhile
 from domain.live.agreement import Agreement, common_words, continuation
 from domain.transcript import Segment, Word
 
-_HEARD_WELL = 0.3
+_HEARD_WELL = 0.4
 """Seconds of sound after the end of a word from which a hypothesis is believed to have heard it: the times of words are
 less exact, and the beginning of the next word tells a word from a longer one."""
 
@@ -33,6 +33,8 @@ class Utterance:
         """First sample that partials still look at."""
         self.covered = start
         """First sample that no partial has looked at."""
+        self.settled = start
+        """First sample that another utterance may begin with: the words before it stand in this one."""
         self._covered_before = start
         self._kept: list[str] = []
         self._agreement = Agreement()
@@ -67,8 +69,13 @@ class Utterance:
             sample_rate: Hertz.
         """
         words = [word for segment in segments for word in segment.text.split()]
-        until = (self._covered_before - self.window) / sample_rate - _HEARD_WELL
-        self._agreement.hear(words, speaking=speaking, heard_twice=_ended(segments, until))
+        timed = [word for segment in segments for word in segment.words or ()]
+        heard_before = (self._covered_before - self.window) / sample_rate
+        stood = len(self._agreement.standing)
+        self._agreement.hear(words, speaking=speaking, heard_twice=_ended(segments, heard_before - _HEARD_WELL))
+        if (stand := len(self._agreement.standing)) > stood:
+            end = timed[stand - 1].end if len(timed) == len(words) else heard_before
+            self.settled = max(self.settled, min(self.window + round(end * sample_rate), self.covered))
         self._covered_before = self.covered
         if self.covered - self.window < trim_after * sample_rate:
             return

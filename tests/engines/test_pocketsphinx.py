@@ -18,7 +18,7 @@ import pytest_asyncio
 from faster_whisper.audio import decode_audio
 from pocketsphinx import Decoder
 
-from adapters.pocketsphinx import PLUGIN, PocketSphinxOptions, pool
+from adapters.pocketsphinx import PLUGIN, PocketSphinxOptions, process
 from domain.audio import Waveform
 from domain.errors import EngineFailed, EngineUnavailable, StartError
 from domain.ports.plugin import Host
@@ -206,8 +206,8 @@ class TestProcesses:
     async def test_says_so_while_no_process_can_be_started(
         self, transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        works = pool._PROGRAM
-        monkeypatch.setattr(pool, "_PROGRAM", tmp_path / "absent.py")
+        works = process._PROGRAM
+        monkeypatch.setattr(process, "_PROGRAM", tmp_path / "absent.py")
         killed = decoders()
         killed[0].kill()
         assert await gone(killed)
@@ -215,12 +215,12 @@ class TestProcesses:
         for _ in range(2):
             with pytest.raises(EngineUnavailable):
                 await hear(transcriber, RECORDINGS["en-02"].waveform())
-        monkeypatch.setattr(pool, "_PROGRAM", works)
+        monkeypatch.setattr(process, "_PROGRAM", works)
         _, segments = await hear(transcriber, RECORDINGS["en-02"].waveform())
         assert segments
 
     async def test_does_not_start_without_its_engine(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(pool, "_PROGRAM", tmp_path / "absent.py")
+        monkeypatch.setattr(process, "_PROGRAM", tmp_path / "absent.py")
         with pytest.raises(StartError, match="pip install"):
             async with PLUGIN.open(PocketSphinxOptions(parallel=2), HOST):
                 pass

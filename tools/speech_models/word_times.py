@@ -50,14 +50,22 @@ class Word(NamedTuple):
 class TimedSpeaker:
     """Speaks with one espeak-ng voice; the library has one state for the process: use one at a time."""
 
-    def __init__(self, voice: str, words_per_minute: int) -> None:
-        """Open the library and choose the voice.
+    def __init__(self, voice: str, words_per_minute: int, *, library: str = LIBRARY, data: str | None = None) -> None:
+        """Open the library, by default the system's with the voices that it finds, and choose the voice.
+
+        Args:
+            voice: espeak-ng's name.
+            words_per_minute: 80 to 450.
+            library: name or path of the library.
+            data: directory of its voices.
 
         Raises:
             OSError: the library is not installed.
         """
-        self._library = ctypes.CDLL(LIBRARY)
-        self.sample_rate: int = self._library.espeak_Initialize(_SYNCHRONOUS_OUTPUT, 0, None, 0)
+        self._library = ctypes.CDLL(library)
+        self.sample_rate: int = self._library.espeak_Initialize(
+            _SYNCHRONOUS_OUTPUT, 0, data.encode() if data else None, 0
+        )
         """Hertz."""
         self._chunks: list[NDArray[np.int16]] = []
         self._words: list[Word] = []

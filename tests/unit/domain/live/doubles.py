@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +45,18 @@ def heard_in(samples: Samples) -> list[Word]:
     """The words in samples; of one that is cut off, its beginning."""
     edges = np.flatnonzero(np.diff(samples, prepend=0.0, append=0.0))
     words = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         if samples[begin] < 0.05 or end - begin < 0.1 * RATE:
             continue
         word = VOCABULARY[round((float(samples[begin]) - 0.1) / 0.02)]
         whole = end - begin > 0.4 * RATE
         words.append(
-            Word(start=begin / RATE, end=end / RATE, word=word if whole else word[: len(word) // 2], probability=0.9)
+            Word(
+                start=float(begin) / RATE,
+                end=float(end) / RATE,
+                word=word if whole else word[: len(word) // 2],
+                probability=0.9,
+            )
         )
     return words
 

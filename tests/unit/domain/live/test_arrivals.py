@@ -4,72 +4,69 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from domain.live.arrivals import Arrivals, Mark
-from tests.unit.domain.waiting import let_others_run
 
 
 async def taken(arrivals: Arrivals) -> list[bytes | Mark]:
     return [item async for item in arrivals.take()]
 
 
-async def test_all_that_was_put_in_comes_out_in_its_order() -> None:
+async def test_bytes_come_out_in_order_and_small_ones_together() -> None:
     arrivals = Arrivals()
-    await arrivals.put(b"one")
+    for number in range(256):
+        await arrivals.put(bytes([number]))
+    arrivals.end()
+    assert await taken(arrivals) == [bytes(range(256))]
+
+
+async def test_a_mark_stands_where_it_was_put_and_twice_is_once() -> None:
+    arrivals = Arrivals()
+    await arrivals.put(b"before")
     arrivals.mark(Mark.FLUSH)
-    await arrivals.put(b"two")
-    arrivals.end()
-    assert await taken(arrivals) == [b"one", Mark.FLUSH, b"two"]
-
-
-async def test_small_pieces_that_wait_are_put_together() -> None:
-    arrivals = Arrivals()
-    for _ in range(1000):
-        await arrivals.put(b"x" * 100)
-    arrivals.end()
-    items = await taken(arrivals)
-    assert len(items) <= 3
-    assert b"".join(item for item in items if isinstance(item, bytes)) == b"x" * 100_000
-
-
-async def test_whoever_takes_waits_for_what_comes() -> None:
-    arrivals = Arrivals()
-    taking = asyncio.create_task(taken(arrivals))
-    for data in (b"one", b"two"):
-        await let_others_run()
-        await arrivals.put(data)
-    await let_others_run()
-    assert not taking.done()
-    arrivals.end()
-    assert await taking == [b"one", b"two"]
-
-
-async def test_whoever_puts_in_waits_while_too_much_waits() -> None:
-    arrivals = Arrivals()
-    for _ in range(4):
-        await arrivals.put(bytes(2**20))
-    putting = asyncio.create_task(arrivals.put(b"more"))
-    await let_others_run()
-    assert not putting.done()
-    taking = asyncio.create_task(taken(arrivals))
-    await putting
-    arrivals.end()
-    assert b"".join(item for item in await taking if isinstance(item, bytes))[-4:] == b"more"
-
-
-async def test_the_end_frees_whoever_waits_to_put_in() -> None:
-    arrivals = Arrivals()
-    await arrivals.put(bytes(5 * 2**20))
-    putting = asyncio.create_task(arrivals.put(b"more"))
-    await let_others_run()
-    arrivals.end()
-    await asyncio.wait_for(putting, 1)
     arrivals.mark(Mark.FLUSH)
-    assert await taken(arrivals) == [bytes(5 * 2**20)]
-
-
-async def test_the_same_mark_twice_is_one() -> None:
-    arrivals = Arrivals()
-    for _ in range(1000):
-        arrivals.mark(Mark.FLUSH)
+    await arrivals.put(b"after")
     arrivals.end()
-    assert await taken(arrivals) == [Mark.FLUSH]
+    assert await taken(arrivals) == [b"before", Mark.FLUSH, b"after"]
+
+
+async def test_what_comes_after_the_end_is_dropped() -> None:
+    arrivals = Arrivals()
+    await arrivals.put(b"before")
+    arrivals.end()
+    await arrivals.put(b"after")
+    arrivals.mark(Mark.FLUSH)
+    assert await taken(arrivals) == [b"before"]
+
+
+async def test_a_client_far_ahead_is_made_to_wait_until_bytes_are_taken() -> None:
+    arrivals = Arrivals()
+    await arrivals.put(bytes(4 * 2**20))
+    waiting = asyncio.create_task(arrivals.put(b"more"))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    items = arrivals.take()
+    await anext(items)
+    await asyncio.wait_for(waiting, 1)
+    assert await anext(items) == b"more"
+
+
+async def test_the_end_lets_a_waiting_client_go() -> None:
+    arrivals = Arrivals()
+    await arrivals.put(bytes(4 * 2**20))
+    waiting = asyncio.create_task(arrivals.put(b"more"))
+    await asyncio.sleep(0.01)
+    arrivals.end()
+    await asyncio.wait_for(waiting, 1)
+    assert len(await taken(arrivals)) == 1
+
+
+async def test_taking_waits_for_what_comes() -> None:
+    arrivals = Arrivals()
+    items = arrivals.take()
+    first = asyncio.ensure_future(anext(items))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(first), 0.01)
+    await arrivals.put(b"late")
+    assert await first == b"late"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -106,9 +107,26 @@ def test_speech_without_end_is_cut_again_and_again_and_no_sound_is_lost_or_taken
     found = endpointer(max_utterance=5.0)
     cuts = [change for change in changes(found, *[SPEECH] * frames(60.0)) if isinstance(change, Cut)]
     bounds = [0, *(cut.at for cut in cuts)]
-    lengths = [(b - a) / RATE for a, b in zip(bounds, bounds[1:], strict=False)]
+    lengths = [(b - a) / RATE for a, b in pairwise(bounds)]
     assert len(cuts) >= 11
     assert all(0 < length <= 5.0 for length in lengths)
+
+
+def test_a_cut_takes_no_sound_whose_words_stand_already() -> None:
+    found = endpointer(max_utterance=10.0)
+    script = [SPEECH] * (frames(10.0) + 1)
+    script[frames(7.0)] = 0.4
+    script[frames(8.5)] = 0.5
+    settled = frames(8.0) * FRAME
+    (cut,) = [change for probability in script if isinstance(change := found.take(probability, settled), Cut)]
+    assert cut.at == frames(8.5) * FRAME + FRAME // 2
+
+
+def test_where_all_sound_is_settled_the_cut_is_at_its_end() -> None:
+    found = endpointer(max_utterance=10.0)
+    script = [SPEECH] * (frames(10.0) + 1)
+    (cut,) = [c for n, p in enumerate(script, 1) if isinstance(c := found.take(p, n * FRAME), Cut)]
+    assert frames(10.0) * FRAME <= cut.at <= (frames(10.0) + 1) * FRAME
 
 
 def test_an_utterance_that_was_cut_in_a_pause_never_ends_before_it_begins() -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from domain.audio import Waveform
-from domain.errors import AudioInvalid, AudioTooLong, EngineFailed
+from domain.errors import AudioTooLong
 from domain.live.events import Final, Finished, Partial, SpeechStarted, SpeechStopped
 from domain.live.options import LiveLimits, LiveOptions
-from domain.ports.transcriber import Feature
 from domain.transcript import Task
 from tests.unit.domain.live.doubles import (
-    EAGER,
-    LIMITS,
     RATE,
     LoudnessDetector,
     ReadingTranscriber,
@@ -83,13 +80,13 @@ async def test_words_come_while_somebody_speaks_and_those_that_stand_are_never_t
     assert any(partial.unstable for partial in partials)
     texts = [*(partial.text for partial in partials), of_kind(events, Final)[0].text]
     assert texts[-1] == words
-    assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert all(after.startswith(before) for before, after in pairwise(texts))
 
 
 async def test_no_partial_comes_twice_or_after_the_final() -> None:
     events = await told(session(ReadingTranscriber()), pieces(*TWO))
     partials = of_kind(events, Partial)
-    assert all(a != b for a, b in zip(partials, partials[1:], strict=False))
+    assert all(a != b for a, b in pairwise(partials))
     assert kinds(events).index("Final") > max(
         n for n, event in enumerate(events) if isinstance(event, Partial) and event.utterance == 0
     )
@@ -97,7 +94,7 @@ async def test_no_partial_comes_twice_or_after_the_final() -> None:
 
 async def test_words_that_are_heard_no_more_are_taken_from_the_unstable_ones() -> None:
     class Forgetful(ReadingTranscriber):
-        def transcribe(self, audio, options):  # noqa: ANN001, ANN202
+        def transcribe(self, audio, options):
             forgets = options.draft and len(self.drafts) >= 3
             return super().transcribe(
                 Waveform(samples=np.zeros_like(audio.samples), sample_rate=RATE) if forgets else audio, options
@@ -221,15 +218,15 @@ async def test_speech_without_a_pause_is_cut_and_goes_on() -> None:
     assert len(of_kind(events, Final)) >= 4
     assert max(audio.duration for audio, _ in engine.calls) <= 5.1
     heard, said = events[-1].transcript.text.split(), words.split()
-    assert abs(len(heard) - len(said)) <= 4  # a cut goes through a word of this engine, which has no pauses to cut in
+    assert abs(len(heard) - len(said)) <= len(of_kind(events, Final))  # a cut may go through a word
 
 
 async def test_a_long_utterance_is_not_decoded_from_its_start_each_time() -> None:
-    words = " ".join(["one two three four five six seven eight"] * 4)
+    words = " ".join(["one two three four five six seven eight nine"] * 4)
     engine = ReadingTranscriber()
-    events = await told(session(engine), pieces(speech(words), silence(1.0)))
+    events = await told(session(engine), pieces(speech(words), silence(1.0), pause=0.005))
     assert of_kind(events, Final)[0].text == words
-    assert max(audio.duration for audio, _ in engine.drafts) < 13.0
+    assert max(audio.duration for audio, _ in engine.drafts) < 15.0
     assert any("one two three four" in (options.prompt or "") for _, options in engine.drafts)
 
 
@@ -249,61 +246,8 @@ async def test_hours_of_silence_take_no_room() -> None:
     assert len(listening._sound._buffer) <= 1 << 17
 
 
-@pytest.mark.parametrize("before", [0, 1, 2])
-async def test_an_engine_that_fails_ends_the_stream_with_its_error(before: int) -> None:
-    class Fails(ReadingTranscriber):
-        def transcribe(self, audio, options):  # noqa: ANN001, ANN202
-            if len(self.calls) == before:
-                self.errors.append(EngineFailed("it broke"))
-            return super().transcribe(audio, options)
-
-    tasks = len(asyncio.all_tasks())
-    with pytest.raises(EngineFailed, match="it broke"):
-        await told(session(Fails()), pieces(*TWO))
-    assert len(asyncio.all_tasks()) == tasks
-
-
-async def test_sound_that_breaks_off_with_an_error_ends_the_stream_with_it() -> None:
-    async def broken():  # noqa: ANN202
-        async for piece in pieces(speech("one two")):
-            yield piece
-        raise AudioInvalid("no audio any more")
-
-    with pytest.raises(AudioInvalid, match="any more"):
-        await told(session(ReadingTranscriber()), broken())
-
-
-@pytest.mark.parametrize("reads", [1, 2, 4])
-async def test_closing_it_ends_all_its_work_at_once(reads: int) -> None:
-    tasks = len(asyncio.all_tasks())
-    engine = ReadingTranscriber(takes=0.01)
-    async with aclosing(session(engine).events(pieces(*TWO, *TWO, *TWO))) as events:
-        for _ in range(reads):
-            await anext(events)
-    assert engine.running == 0
-    assert len(asyncio.all_tasks()) == tasks
-
-
-async def test_cancelling_whoever_listens_ends_all_its_work() -> None:
-    tasks = len(asyncio.all_tasks())
-    engine = ReadingTranscriber(wait_for=asyncio.Event())
-    listener = asyncio.create_task(told(session(engine), pieces(*TWO)))
-    while not engine.running:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-    listener.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await listener
-    assert engine.running == 0
-    assert len(asyncio.all_tasks()) == tasks
-
-
 async def test_samples_that_are_no_numbers_are_no_speech() -> None:
     events = await told(
         session(ReadingTranscriber()), pieces(np.full(RATE, np.nan, np.float32), silence(1.0), speech("one two"))
     )
     assert events[-1].transcript.text == "one two"
-
-
-def test_the_defaults_are_what_the_settings_say() -> None:
-    assert EAGER.endpointing_silence == 0.6
-    assert LIMITS.max_utterance == 20.0

@@ -152,7 +152,7 @@ async def test_partials_thin_out_when_the_engine_is_slow_and_the_final_is_right(
 
 
 async def test_an_empty_stream_is_finished_at_once() -> None:
-    async def nothing():  # noqa: ANN202
+    async def nothing():
         return
         yield Waveform(samples=silence(0), sample_rate=RATE)
 

@@ -41,8 +41,8 @@ def test_two_hypotheses_confirm_what_both_heard() -> None:
 
 def test_words_that_no_two_hypotheses_had_sound_for_do_not_stand() -> None:
     utterance = Utterance(0, 0)
-    hear(utterance, segments("turn on the light"), until=1.4)
-    hear(utterance, segments("turn on the light please"), until=2.0)
+    hear(utterance, segments("turn on the light"), until=1.7)
+    hear(utterance, segments("turn on the light please"), until=2.2)
     assert utterance.standing == ["turn", "on"]
 
 
