@@ -61,7 +61,7 @@ _PROVIDED = (
 def create_app(settings: Settings) -> Litestar:
     """Build the application; its backends open when it starts and close when it stops."""
     container = Container(settings=settings)
-    metrics = container.telemetry()
+    metrics, traces = container.telemetry(), container.traces()
     tickets = Tickets(MemoryStore(), settings.live.ticket_lifetime)
     open_streams = OpenStreams()
 
@@ -80,6 +80,8 @@ def create_app(settings: Settings) -> Litestar:
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     await _wait(container.shutdown_resources())
+            if traces is not None:
+                await asyncio.to_thread(traces.close)
 
     app = Litestar(
         route_handlers=[
@@ -106,7 +108,8 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     # Outside the router, so that unknown paths are traced too.
-    app.asgi_handler = read_to_end(trace_requests(answer_refusals(app.asgi_handler), metrics))
+    handler = answer_refusals(app.asgi_handler)
+    app.asgi_handler = read_to_end(trace_requests(handler if traces is None else traces.follow(handler), metrics))
     return app
 
 

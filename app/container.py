@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dependency_injector import containers, providers
 
@@ -19,6 +19,9 @@ from domain.use_cases.listen import Listen
 from domain.use_cases.readiness import Readiness
 from domain.use_cases.synthesize import Synthesize
 from domain.use_cases.transcribe import Transcribe
+
+if TYPE_CHECKING:
+    from app.telemetry.traces import Traces
 
 _CHECK_PATIENCE = 3.0
 """Seconds that a part has to say that it is ready."""
@@ -40,6 +43,24 @@ def admission_to(engine: Transcriber | Synthesizer, work: Work) -> Admission:
 def upload_admission(transcription: Admission, work: Work) -> Admission:
     """Places for uploads: as many as could then run or wait, so that the disk they fill is bounded."""
     return Admission(running=transcription.limit + work.waiting, waiting=0, patience=work.patience)
+
+
+def make_traces(settings: Settings) -> Traces | None:
+    """Traces, where the settings say where to; the library is imported only then."""
+    if not settings.traces.endpoint:
+        return None
+    from app.telemetry.traces import Traces  # noqa: PLC0415
+
+    return Traces(settings.traces.endpoint, settings.environment)
+
+
+def make_telemetry(traces: Traces | None) -> Metrics:
+    """What takes the measurements."""
+    if traces is None:
+        return Metrics()
+    from app.telemetry.traces import TracedMetrics  # noqa: PLC0415
+
+    return TracedMetrics(traces)
 
 
 def make_transcribe(
@@ -87,7 +108,8 @@ class Container(containers.DeclarativeContainer):
     """Everything that lives as long as the service. Backends are async resources, opened side by side at the start."""
 
     settings = providers.Dependency(instance_of=Settings)
-    telemetry = providers.Singleton(Metrics)
+    traces = providers.Singleton(make_traces, settings)
+    telemetry = providers.Singleton(make_telemetry, traces)
 
     transcriber = providers.Resource(open_backend, settings, "transcribers")
     synthesizer = providers.Resource(open_backend, settings, "synthesizers")

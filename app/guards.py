@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from app.keys import name_of_key
+from app.key_ring import KeyRing
 from app.live.tickets import Tickets
 from app.settings import Settings
 from domain.errors import Unauthorized
@@ -23,7 +24,7 @@ class ApiKeyGuard:
 
     def __init__(self, settings: Settings, tickets: Tickets) -> None:
         self._open = settings.auth == "none"
-        self._hashes = settings.keys
+        self._keys = KeyRing(settings.keys, Path(settings.keys_file) if settings.keys_file else None)
         self._tickets = tickets
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -36,7 +37,7 @@ class ApiKeyGuard:
         key = _given_key(connection)
         if key is None:
             raise Unauthorized("an API key is needed: send it as X-API-Key or Authorization: Bearer")
-        name = name_of_key(key, self._hashes)
+        name = await self._keys.name_of(key)
         if name is None:
             raise Unauthorized("the API key is not known")
         connection.scope["auth"] = name

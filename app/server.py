@@ -5,29 +5,39 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from granian import Granian
+import structlog
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.application import OPEN_STREAMS, create_app
 from app.graceful_stop import finish_before_stop
+from app.hand_over import HandOver, Place
 from app.settings import Settings
+from app.supervisor import Supervisor
 from app.telemetry.logging import configure_logging
 from domain.errors import StartError
 
 _STREAMS_SHARE: Final = 0.5
 """Part of ``server.stop_timeout`` in which live streams finish; what else runs ends in the rest, or beside them."""
 
+_log = structlog.stdlib.get_logger("app.server")
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal stops it; running requests get ``server.stop_timeout`` seconds to end."""
+
+def serve(load: Callable[[], Settings]) -> None:
+    """Serve until a signal stops it; running requests get ``server.stop_timeout`` seconds to end.
+
+    Args:
+        load: Loads the settings: once here, and in each worker, so that a reload brings what they are by then.
+    """
+    settings = load()
     server = settings.server
-    granian = Granian(
+    granian = Supervisor(
         "parlante",
         address=server.host,
         port=server.port,
@@ -40,7 +50,7 @@ def serve(settings: Settings) -> None:
     )
     configure_logging(settings.logs)
     _check_address(server.host, server.port)
-    granian.serve(target_loader=partial(_load, settings), wrap_loader=False)
+    granian.serve(target_loader=partial(_load, load), wrap_loader=False)
 
 
 def _check_address(host: str, port: int) -> None:
@@ -57,11 +67,18 @@ def _check_address(host: str, port: int) -> None:
         ) from err
 
 
-def _load(settings: Settings) -> ASGIApp:
+def _load(load: Callable[[], Settings], place: Place) -> ASGIApp:
+    try:
+        settings = load()
+    except StartError as err:  # the configuration was changed; the logs are as the supervisor has set them up
+        _log.error("configuration_invalid", reason=err.message)
+        sys.exit(1)
     configure_logging(settings.logs)
     app = create_app(settings)
-    finish_before_stop(partial(app.state[OPEN_STREAMS].finish, _STREAMS_SHARE * settings.server.stop_timeout))
-    return announce_start_errors(app, afterwards=_end_process)
+    hand_over = HandOver(place)
+    finish = partial(app.state[OPEN_STREAMS].finish, _STREAMS_SHARE * settings.server.stop_timeout)
+    finish_before_stop(finish, hand_over.leave)
+    return announce_start_errors(hand_over.follow(app), afterwards=_end_process)
 
 
 def _end_process() -> None:

@@ -53,7 +53,9 @@ def command(
     """
     query = {"events": "true", "encoding": encoding}
     if encoding != "container":
-        raw = RawFormat(encoding=encoding, sample_rate=sample_rate, channels=channels)
+        raw = RawFormat(
+            encoding="pcm_s16le" if encoding == "pcm_s16le" else "pcm_f32le", sample_rate=sample_rate, channels=channels
+        )
         query |= {"sample_rate": str(sample_rate), "channels": str(channels)}
         pieces = raw_pieces(file, raw, paced=realtime)
     else:
@@ -67,7 +69,10 @@ def command(
 
 def _connect(address: str, key: str | None) -> ClientConnection:
     try:
-        return connect(address, additional_headers={"X-API-Key": key} if key else None, max_size=None)
+        # No keepalive: the service answers no ping while it makes a client wait that is faster than real time.
+        return connect(
+            address, additional_headers={"X-API-Key": key} if key else None, max_size=None, ping_timeout=None
+        )
     except InvalidStatus as err:
         raise ParlanteError(_refusal(err)) from err
     except (OSError, InvalidHandshake, InvalidURI) as err:
@@ -116,6 +121,8 @@ class _Conversation:
         try:
             for message in self._socket:
                 event: dict[str, Any] = msgspec.json.decode(message)
+                if self._failed is not None:
+                    raise ParlanteError(f"the audio could not be read: {self._failed}") from self._failed
                 if event["type"] == "error":
                     raise ParlanteError(f"{event['message']} ({event['code']})")
                 display.show(event)
@@ -125,8 +132,6 @@ class _Conversation:
                 raise ParlanteError("the service closed the stream before it had answered")
         except ConnectionClosed as err:
             raise ParlanteError(f"the connection to the service was lost: {err}") from err
-        if self._failed is not None:
-            raise ParlanteError(f"the audio could not be read: {self._failed}") from self._failed
 
     def _speak(self) -> None:
         began = time.monotonic()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from app.command_line import options
@@ -11,8 +13,8 @@ from app.settings import load_settings
 @click.command("serve")
 @options.environment
 def command(environment: str) -> None:
-    """Run the service until Ctrl-C."""
-    settings = load_settings(environment)
+    """Run the service until Ctrl-C; SIGHUP loads the configuration again without dropping a request."""
+    load_settings(environment)
     from app.server import serve  # noqa: PLC0415 - settings are checked before the framework is imported
 
-    serve(settings)
+    serve(partial(load_settings, environment))

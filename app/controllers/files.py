@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Annotated
 
 from litestar import Controller, Response, get, head
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Schema
 from litestar.params import FromPath, HeaderParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
@@ -27,10 +29,21 @@ Signature = Annotated[
 RangeHeader = Annotated[str | None, HeaderParameter(name="Range", description="One range of bytes, as in RFC 9110.")]
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-_WHOLE = ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*")
-_PARTIAL = ResponseSpec(
-    bytes, generate_examples=False, description="The range that was asked for", media_type="audio/*"
-)
+_WHOLE = ResponseSpec(bytes, generate_examples=False, description="The audio")
+_PARTIAL = ResponseSpec(bytes, generate_examples=False, description="The range that was asked for")
+_HEADERS_ONLY = ResponseSpec(None, generate_examples=False, description="The headers of the download")
+
+
+@dataclass
+class _Download(PublicOperation):
+    """An operation that answers a file: any audio, which generated clients take as bytes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for response in (self.responses or {}).values():
+            if isinstance(response, OpenAPIResponse) and set(response.content or ()) == {"application/json"}:
+                file = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
+                response.content = {"audio/*": file, "application/octet-stream": file}
 
 
 class FileController(Controller):
@@ -43,7 +56,7 @@ class FileController(Controller):
     @get(
         "/{key:path}",
         operation_id="downloadFile",
-        operation_class=PublicOperation,
+        operation_class=_Download,
         summary="Download by a signed link",
         responses={200: _WHOLE, 206: _PARTIAL, **problem_responses(400, 403, 404, 416, 503)},
     )
@@ -74,7 +87,7 @@ class FileController(Controller):
         operation_id="statFile",
         operation_class=PublicOperation,
         summary="Ask about a file by a signed link",
-        responses=problem_responses(400, 403, 404, 503),
+        responses={200: _HEADERS_ONLY, **problem_responses(400, 403, 404, 503)},
     )
     async def stat(
         self, key: FromPath[str], object_store: Store, expires: Expires = "", signature: Signature = ""

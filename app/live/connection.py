@@ -231,14 +231,13 @@ class Connection:
         """Say what went wrong, in a message and as the reason of the close."""
         if not isinstance(err, errors.InvalidRequest):
             _log.warning("stream_failed", code=err.code, cause=type(err.__cause__).__name__ if err.__cause__ else None)
-        code = next(_CLOSE_CODES[kind] for kind in type(err).__mro__ if kind in _CLOSE_CODES)
         if not isinstance(err, errors.ClientNotReading):
             with suppress(TimeoutError, ClientLeft, errors.ClientNotReading):
                 async with asyncio.timeout(_LINGER):
                     await self._send(messages.ErrorEvent(code=err.code, message=err.message, retryable=err.retryable))
                     while True:
                         await self._discard()
-        await self._close(code, err.code)
+        await self._close(close_code(type(err)), err.code)
 
     async def _discard(self) -> None:
         async with asyncio.timeout(_QUIET):
@@ -249,6 +248,11 @@ class Connection:
         with suppress(TimeoutError, RuntimeError, ConnectionError):
             async with asyncio.timeout(_CLOSE_PATIENCE):
                 await self._socket.close(code=code, reason=reason)
+
+
+def close_code(kind: type[errors.ParlanteError]) -> int:
+    """The code with which an error closes a stream."""
+    return next(_CLOSE_CODES[of] for of in kind.__mro__ if of in _CLOSE_CODES)
 
 
 def live_options(query: messages.StreamQuery, limits: Live) -> LiveOptions:

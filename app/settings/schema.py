@@ -126,6 +126,13 @@ class Logs(Section, frozen=True):
     """Least severe level that is written."""
 
 
+class Traces(Section, frozen=True):
+    """Where OpenTelemetry traces go."""
+
+    endpoint: Annotated[str, Meta(pattern="^(https?://.+)?$")]
+    """Base URL of an OTLP/HTTP collector; empty makes no traces."""
+
+
 class Settings(Section, frozen=True):
     """All of it."""
 
@@ -144,8 +151,11 @@ class Settings(Section, frozen=True):
     live: Live
     storage: Storage
     logs: Logs
+    traces: Traces
     keys: dict[str, KeyHash]
     """API keys: the name of each and the hash that ``parlante keys new`` printed."""
+    keys_file: str
+    """File of more keys, followed while the service runs; empty for none."""
     transcribers: BackendTables
     """Options of each transcriber, by its name."""
     synthesizers: BackendTables

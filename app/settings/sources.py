@@ -14,6 +14,7 @@ import msgspec
 from app.keys import hash_key
 from app.plugins import GROUPS, installed, load_plugin
 from app.settings.decode import decode
+from app.settings.keys_file import read_keys_file
 from app.settings.schema import KeyHash, Settings
 from domain.errors import ConfigurationInvalid
 
@@ -25,6 +26,8 @@ _KNOWN_VARIABLES = {
     "MODEL_SIZE": ("transcribers", "faster-whisper", "model"),
     "DEVICE": ("device",),
     "MODELS_DIR": ("models_dir",),
+    "KEYS_FILE": ("keys_file",),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("traces", "endpoint"),
     "APP_AWS_ACCESS_KEY_ID": ("object_stores", "s3", "access_key_id"),
     "APP_AWS_SECRET_ACCESS_KEY": ("object_stores", "s3", "secret_access_key"),
     "AWS_REGION": ("object_stores", "s3", "region"),
@@ -186,7 +189,8 @@ def _check_backends(settings: Settings, origins: Origins) -> None:
 
 
 def _check_access(settings: Settings) -> None:
-    if settings.auth == "keys" and not settings.keys:
+    filed = read_keys_file(Path(settings.keys_file)) if settings.keys_file else {}
+    if settings.auth == "keys" and not (settings.keys or filed):
         raise ConfigurationInvalid(
             "no API key is configured: set API_KEY, or put the line that `parlante keys new NAME` prints under [keys]"
         )

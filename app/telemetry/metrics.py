@@ -86,8 +86,7 @@ class Metrics:
 
         So do those of ``method``: a client may invent as many as it likes.
         """
-        known = method if method in _METHODS else "other"
-        self._requests.labels(known, route, str(status)).observe(seconds)
+        self._requests.labels(known_method(method), route, str(status)).observe(seconds)
 
     @contextmanager
     def stream(self) -> Generator[None, None, None]:
@@ -106,3 +105,8 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)
+
+
+def known_method(method: str) -> str:
+    """The method, or ``other``."""
+    return method if method in _METHODS else "other"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,9 +14,10 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 from msgspec.structs import replace
 
 from app.application import create_app
+from app.keys import hash_key
 from app.settings import Settings
 from tests.app.backends import Backends
-from tests.app.conftest import ALICES_KEY, KEY, Service, running
+from tests.app.conftest import ALICES_KEY, KEY, Service, StartService, running
 from tests.app.raw import Exchange
 
 PUBLIC = re.compile(r"/health/(live|ready)|/openapi\.json|/docs(/.*)?|/files/\{key:path\}")
@@ -156,3 +159,17 @@ async def test_where_the_configuration_says_so_anybody_may_call(
     async with running(app), Service(app, backends).client(key=None) as client:
         assert (await client.get("/api/v1/voices")).status_code == 200
         assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_a_key_of_the_keys_file_is_admitted_and_gone_when_its_line_is(
+    start: StartService, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(f'bob = "{hash_key("bobs")}"\n')
+    async with start(KEYS_FILE=str(file)) as service, service.client("bobs") as client:
+        assert (await client.get("/api/v1/voices")).status_code == 200
+        file.write_text(f'carol = "{hash_key("carols")}"\n')
+        await asyncio.sleep(1.1)
+        assert (await client.get("/api/v1/voices")).status_code == 401
+        answer = await client.get("/api/v1/voices", headers={"X-API-Key": "carols"})
+        assert answer.status_code == 200

@@ -186,7 +186,8 @@ def test_serve_hands_the_settings_to_the_server(parlante: Terminal, monkeypatch:
     monkeypatch.setattr("app.server.serve", served.append)
     monkeypatch.setenv("PARLANTE_SERVER__PORT", "7777")
     assert parlante("serve", "--env", "demo") == 0
-    (settings,) = served
+    (load,) = served
+    settings = load()
     assert (settings.environment, settings.server.port) == ("demo", 7777)
 
 

@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from app.telemetry.metrics import Metrics
-from app.telemetry.middleware import trace_requests
+from app.telemetry.middleware import HEARD, trace_requests
 
 
 class Site:
@@ -141,3 +141,57 @@ async def test_a_cancelled_request_is_measured_too() -> None:
 async def test_what_is_no_request_passes_untouched(site: Site) -> None:
     assert "x-request-id" not in await site.ask(kind="lifespan")
     assert site.counted() == []
+
+
+class Conversation:
+    """A stream behind the tracing: the messages that it sends."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.metrics = Metrics()
+        self.sent: list[Any] = []
+        self._messages = messages
+
+    async def run(self) -> list[Any]:
+        """Run it; the lines that it logs."""
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            scope |= {"path_template": "/live", "auth": "alice"}
+            scope["state"][HEARD] = 2.5
+            for message in self._messages:
+                await send(message)
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        scope: Any = {"type": "websocket", "path": "/live", "headers": [(b"x-request-id", b"mine")], "state": {}}
+        with capture_logs() as logs:
+            await trace_requests(app, self.metrics)(scope, None, send)  # type: ignore[arg-type]
+        return logs
+
+
+async def test_a_stream_is_one_line_in_the_log_and_is_counted_by_its_code() -> None:
+    stream = Conversation({"type": "websocket.accept"}, {"type": "websocket.close", "code": 1008, "reason": "why"})
+    (line,) = await stream.run()
+    assert line.pop("seconds") >= 0
+    assert line == {
+        "event": "stream", "log_level": "info", "route": "/live", "code": 1008, "reason": "why",
+        "heard": 2.5, "key": "alice",
+    }  # fmt: skip
+    metrics = stream.metrics.render().decode()
+    assert 'parlante_stream_seconds_count{code="1008"} 1.0' in metrics
+    assert "parlante_streams_open 0.0" in metrics
+
+
+async def test_a_stream_that_its_client_left_is_counted_as_left() -> None:
+    stream = Conversation({"type": "websocket.accept"})
+    (line,) = await stream.run()
+    assert (line["code"], line["reason"]) == (None, None)
+    assert 'parlante_stream_seconds_count{code="left"} 1.0' in stream.metrics.render().decode()
+
+
+async def test_a_refused_handshake_is_a_request() -> None:
+    stream = Conversation({"type": "websocket.http.response.start", "status": 401, "headers": []})
+    (line,) = await stream.run()
+    assert (line["event"], line["method"], line["status"]) == ("request", "GET", 401)
+    assert (b"x-request-id", b"mine") in [(name.lower(), value) for name, value in stream.sent[0]["headers"]]
+    assert 'method="GET",route="/live",status="401"' in stream.metrics.render().decode()

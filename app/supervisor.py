@@ -1,0 +1,95 @@
+"""The supervising process: on SIGHUP it starts a second worker and, once that one serves, has the first one leave.
+
+Granian's own reload waits a fixed time for the new worker, and on Linux each of its workers listens on a socket of its
+own, whose waiting connections are reset when it ends. Here the workers share one socket, and the old one stays until
+the new one has said that it is ready; where that does not happen, the old one goes on as if nothing had been asked.
+``tests/end_to_end/test_reload.py`` holds this to its promise.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import structlog
+from granian.net import SocketSpec  # type: ignore[attr-defined]
+from granian.server.mp import MPServer, WorkerProcess
+
+from app.hand_over import FAREWELL, HAND_OVER, Place
+
+_START_PATIENCE: Final = 3600.0
+"""Seconds that a new worker has to get ready; it may be downloading a model."""
+_TICK: Final = 0.1
+"""Seconds between two looks at a worker."""
+
+_log = structlog.stdlib.get_logger("app.server")
+
+
+class Supervisor(MPServer):
+    """Granian's supervisor of one worker; its ``target_loader`` is called with a ``Place``."""
+
+    _inode: int
+    _started: Connection
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = None
+        holder: Any = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        self._shd = holder
+        listening = socket.socket(fileno=holder.get_fd())
+        listening.set_inheritable(True)
+        self._sso = listening
+        self._inode = os.fstat(listening.fileno()).st_ino
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]
+        self._started, started = multiprocessing.Pipe(duplex=False)
+        place = Place(listening=self._inode, started=started)
+        return super()._spawn_worker(idx, target, partial(callback_loader, place))
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        """Replace the worker, if the new one starts."""
+        (old,) = self.wrks
+        new: Any = self._spawn_worker(0, spawn_target, target_loader)
+        new.interrupt_by_parent = True  # its end is no reason to end the service before it has taken over
+        new.start()
+        if not self._wait_for_start(new):
+            new.kill()
+            new.join()
+            _log.error("reload_failed", serving="the worker that was there")
+            return
+        self.wrks[:] = [new]
+        self.interrupt_children.clear()  # should the old one have broken down meanwhile
+        new.interrupt_by_parent = False
+        self._retire(old)
+        _log.info("reloaded")
+
+    def _wait_for_start(self, new: Any) -> bool:
+        until = time.monotonic() + _START_PATIENCE
+        while new.is_alive() and not self.interrupt_signal and time.monotonic() < until:
+            if self._started.poll(_TICK):
+                with suppress(EOFError):
+                    return bool(self._started.recv_bytes())
+                return False
+        return False
+
+    def _retire(self, old: Any) -> None:
+        """Have a worker end what it does; by force when its time is over."""
+        old.interrupt_by_parent = True
+        if old.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(old._id(), HAND_OVER)
+        until = time.monotonic() + FAREWELL + (self.workers_kill_timeout or 0)
+        while old.is_alive() and time.monotonic() < until:
+            if self.interrupt_signal:  # the stop of the service waits for both
+                self.wrks.append(old)
+                return
+            old.join(_TICK)
+        if old.is_alive():
+            _log.warning("worker_killed", reason="it did not end within server.stop_timeout")
+            old.kill()
+            old.join()
