@@ -1,0 +1,201 @@
+"""SIGHUP replaces the worker without a lost request or utterance, or leaves it where the new one does not start."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import signal
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from app.keys import hash_key
+from tests.end_to_end.live import SENTENCE, Client, connected, log_lines, said, samples, wav
+from tests.end_to_end.service import REPOSITORY, WHISPER, WHISPER_MINI, Service, eventually, service
+
+SHORT = "en-04.flac"
+BOBS_KEY = "parlante_bobs-key"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration of the test's own, on the small model."""
+    folder = tmp_path / "config"
+    shutil.copytree(REPOSITORY / "config", folder)
+    (folder / "dev.toml").write_text(f'[transcribers.faster-whisper]\nmodel = "{WHISPER_MINI}"\n')
+    return folder
+
+
+@pytest.fixture
+def running(config: Path, tmp_path: Path) -> Iterator[Service]:
+    variables = {name: value for name, value in WHISPER.items() if name != "MODEL_SIZE"}
+    variables["PARLANTE_CONFIG_DIR"] = str(config)
+    with service(tmp_path / "service", "dev", variables) as started:
+        yield started
+
+
+class Load:
+    """Clients that go on until they are told to end; counts what they asked and what they got."""
+
+    def __init__(self, running: Service) -> None:
+        self._running = running
+        self._numbers = itertools.count()
+        self.answers: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.over = False
+
+    @asynccontextmanager
+    async def on(self) -> AsyncGenerator[None, None]:
+        """Keep the load on for the body, and let every client end what it began."""
+        kinds: list[Callable[[], Coroutine[None, None, None]]] = [
+            self._transcribe, self._synthesize, self._ask_on_new_connections, self._speak, self._speak,
+        ]  # fmt: skip
+        tasks = [asyncio.create_task(kind()) for kind in kinds]
+        yield
+        self.over = True
+        await asyncio.gather(*tasks)
+
+    def _http(self) -> httpx.AsyncClient:
+        running = self._running
+        return httpx.AsyncClient(base_url=running.url, headers=running.headers, timeout=60, trust_env=False)
+
+    async def _count(self, kind: str, request: Coroutine[None, None, httpx.Response]) -> None:
+        try:
+            answer = await request
+        except httpx.HTTPError as err:
+            self.failures.append(f"{kind}: {err!r}")
+        else:
+            if answer.is_success:
+                self.answers[kind] += 1
+            else:
+                self.failures.append(f"{kind}: {answer.status_code} {answer.text}")
+
+    async def _transcribe(self) -> None:
+        sound = wav(SHORT)
+        async with self._http() as http:  # its connections live on
+            while not self.over:
+                files = {"audio_file": ("a.wav", sound)}
+                await self._count("transcribed", http.post("/api/v1/transcribe", files=files))
+
+    async def _synthesize(self) -> None:
+        async with self._http() as http:
+            while not self.over:
+                body = {"text": f"number {next(self._numbers)}", "language": "en"}
+                await self._count("synthesized", http.post("/api/v1/synthesize", json=body))
+
+    async def _ask_on_new_connections(self) -> None:
+        while not self.over:
+            async with self._http() as http:
+                await self._count("connected", http.get("/api/v1/voices"))
+            await asyncio.sleep(0.005)
+
+    async def _speak(self) -> None:
+        while not self.over:
+            try:
+                async with connected(self._running, events="true", encoding="pcm_s16le") as client:
+                    await utter(client)
+            except Exception as err:
+                self.failures.append(f"stream: {err!r}")
+            else:
+                whole = client.closed == (1000, "") and client.text == said(SHORT)
+                cut = client.closed == (1012, "service_stopping") and client.told[-1]["type"] == "transcription"
+                if whole or cut:
+                    self.answers["streamed" if whole else "cut short and told"] += 1
+                else:
+                    self.failures.append(f"stream: {client.closed} {client.told[-1]}")
+
+
+async def utter(client: Client, file: str = SHORT, pace: float = 2) -> None:
+    """Say a sentence, and hear it to its end; or as far as it was heard when the service ends the stream."""
+    hearing = asyncio.create_task(client.rest())
+    try:
+        await client.speak(samples(file), pace=pace)
+        await client.act("stop")
+    except Exception:
+        await hearing
+        if client.socket.close_code != 1012:
+            raise
+    await hearing
+
+
+async def reloaded_under_load(running: Service, load: Load) -> tuple[Client, Client, Client]:
+    """Reload while there is load; answers streams that were open: two with all said but not ended, one that speaks."""
+    old = running.worker()
+    async with (
+        load.on(),
+        connected(running, events="true", encoding="pcm_s16le") as one,
+        connected(running, events="true", encoding="pcm_s16le") as another,
+        connected(running, events="true", encoding="pcm_s16le") as slow,
+    ):
+        await asyncio.sleep(1)
+        speaking = asyncio.create_task(utter(slow, SENTENCE, pace=0.2))
+        for client in (one, another):
+            await client.send(samples(SHORT).tobytes())
+            await client.next("speech_started")
+        psutil.Process(running.pid).send_signal(signal.SIGHUP)
+        await asyncio.gather(one.rest(), another.rest(), speaking)
+        assert await asyncio.to_thread(eventually, lambda: not old.is_running(), within=30)
+        await asyncio.sleep(1.5)
+    return one, another, slow
+
+
+@pytest.mark.slow
+def test_a_reload_loses_no_request_and_no_utterance(running: Service, config: Path) -> None:
+    old, load = running.worker().pid, Load(running)
+    with (config / "dev.toml").open("a") as file:
+        file.write(f'\n[keys]\nbob = "{hash_key(BOBS_KEY)}"\n')
+    *held, slow = asyncio.run(reloaded_under_load(running, load))
+    print(dict(load.answers))
+    assert load.failures == []
+    assert all(load.answers[kind] >= 3 for kind in ("transcribed", "synthesized", "connected", "streamed"))
+    for client in held:
+        assert client.text == said(SHORT)
+        assert client.closed == (1012, "service_stopping")
+    assert slow.closed == (1012, "service_stopping")
+    assert slow.told[-1]["type"] == "transcription"
+    assert slow.text[:1] == said(SENTENCE)[:1]
+    assert len(slow.text) < len(said(SENTENCE))
+    assert running.worker().pid != old
+    assert httpx.get(f"{running.url}/api/v1/voices", headers={"X-API-Key": BOBS_KEY}).status_code == 200
+
+
+async def kept_under_load(running: Service, load: Load, told: Callable[[], object]) -> None:
+    async with load.on():
+        await asyncio.sleep(0.5)
+        psutil.Process(running.pid).send_signal(signal.SIGHUP)
+        assert await asyncio.to_thread(eventually, told, within=30), running.log.read_text("utf-8")
+        await asyncio.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", ["nonsense = 1\n", "not = = TOML"])
+def test_a_configuration_with_a_mistake_leaves_the_worker_in_place(
+    running: Service, config: Path, mistake: str
+) -> None:
+    old, load = running.worker().pid, Load(running)
+    (config / "dev.toml").write_text(mistake)
+    asyncio.run(kept_under_load(running, load, lambda: log_lines(running, "reload_failed")))
+    assert load.failures == []
+    assert load.answers["cut short and told"] == 0
+    assert load.answers["streamed"] >= 1
+    assert running.worker().pid == old
+    (reason,) = log_lines(running, "configuration_invalid")
+    assert "config/dev.toml" in reason["reason"]
+
+
+@pytest.mark.slow
+def test_an_engine_that_does_not_open_leaves_the_worker_in_place(running: Service, config: Path) -> None:
+    old, load = running.worker().pid, Load(running)
+    (config / "dev.toml").write_text('[transcribers.faster-whisper]\nmodel = "/nowhere"\n')
+    asyncio.run(kept_under_load(running, load, lambda: log_lines(running, "reload_failed")))
+    assert load.failures == []
+    assert running.worker().pid == old
+    psutil.Process(running.pid).send_signal(signal.SIGHUP)  # once more, and then a stop while it is going on
+    psutil.Process(running.pid).terminate()
+    assert eventually(lambda: not running.processes(), within=20)
