@@ -34,7 +34,7 @@ lint:
     mypy
     lint-imports
 
-# Measures the service against its bare engines: --quick (under a minute), --json FILE, or one part: stt, tts, start.
+# Measures the service against its bare engines: --quick (under a minute), --json FILE, --full (live for hours), or one part: stt, tts, start, live.
 bench *ARGS:
     python -m bench {{ ARGS }}
 
@@ -51,6 +51,19 @@ lock *ARGS:
     {{ compile }} {{ ARGS }} --group dev -o requirements/dev.lock
     {{ compile }} {{ ARGS }} -c requirements/dev.lock -o requirements/runtime.lock
     {{ compile }} {{ ARGS }} -c requirements/dev.lock --extra coqui -o requirements/coqui.lock
+
+# Builds the images named (embedded, cpu, cuda; default embedded) and tries their containers; checks the compose files and alert rules.
+images *TARGETS:
+    python -m tests.containers.check_compose
+    python -m tests.containers.check_images {{ TARGETS }}
+
+# Locks what only the images need: the builders and CUDA 12's cuBLAS.
+lock-images *ARGS:
+    for part in build cuda; do {{ replace(compile, "pyproject.toml", "requirements/$part.in") }} {{ ARGS }} -o requirements/$part.lock; done
+
+# Deploys dev, qa or prod to a host over SSH, see docs/deployment.md; --archive FILE: an image built elsewhere; --rollback: back to the release before.
+deploy ENV HOST *ARGS:
+    deploy/deploy.py {{ quote(ENV) }} {{ quote(HOST) }} {{ ARGS }}
 
 # Everything that must hold: lint, all tests with Coqui and the slow ones, the demo, the benchmarks.
 ci: lint coqui

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 def report(figures: Sequence[Figure], json_file: Path | None) -> bool:
     """Print the figures, write them to ``json_file``; answers whether all bounds hold."""
-    table = Table("figure", "value", "wanted", "meaning")
+    table = Table(Column("figure", no_wrap=True), "value", "wanted", "meaning")
     for figure in figures:
         mark = {None: "", True: "[green]ok[/green]", False: "[red]missed[/red]"}[figure.holds]
         table.add_row(

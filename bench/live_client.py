@@ -70,9 +70,12 @@ def _run_all(url: str, plans: Sequence[Plan]) -> list[Stream]:
 
 
 async def _run(url: str, plan: Plan, after: float) -> Stream:
-    address = f"{url.replace('http', 'ws', 1)}/api/v1/streaming?events=true&encoding=pcm_s16le&sample_rate={SAMPLE_RATE}"
+    address = (
+        f"{url.replace('http', 'ws', 1)}/api/v1/streaming?events=true&encoding=pcm_s16le&sample_rate={SAMPLE_RATE}"
+    )
     await asyncio.sleep(after)
-    async with connect(address, proxy=None, compression=None, open_timeout=60) as socket:
+    # No keepalive: the service reads no pong while it makes a hurried client wait.
+    async with connect(address, proxy=None, compression=None, open_timeout=60, ping_timeout=None) as socket:
         listener = _Listener(socket, plan)
         async with asyncio.TaskGroup() as group:
             group.create_task(listener.listen())
@@ -90,11 +93,14 @@ class _Listener:
         self.stopped = 0.0
 
     async def listen(self) -> None:
-        async for message in self._socket:
-            event = msgspec.json.decode(message)
-            self.received.append(Received(time.monotonic() - self._began, event))
-            if event["type"] == "speech_stopped" and event["time"] >= self._plan.settled:
-                self._settled.set()
+        try:
+            async for message in self._socket:
+                event = msgspec.json.decode(message)
+                self.received.append(Received(time.monotonic() - self._began, event))
+                if event["type"] == "speech_stopped" and event["time"] >= self._plan.settled:
+                    self._settled.set()
+        finally:
+            self._settled.set()
 
     async def speak(self) -> None:
         pcm, size = self._plan.pcm, 2 * round(PIECE * SAMPLE_RATE)

@@ -14,6 +14,8 @@ from tools.speech_models.scoring import WordErrors, normalize, word_errors
 
 _SLACK = 0.5
 """Seconds around an utterance in which a word's end may lie."""
+_PARTLY = 0.3
+"""Seconds before its end at which a word may be known already; its delay is then 0."""
 
 
 class Delays(NamedTuple):
@@ -48,11 +50,11 @@ def _first_times(said: Sequence[SpokenWord], shown: Iterable[tuple[float, str]])
     first: dict[int, float] = {}
     for at, text in shown:
         heard = normalize(text)
-        spoken = [word.text for word in said if word.end <= at]
+        spoken = [word.text for word in said if word.end <= at + _PARTLY]
         if not heard or not spoken:
             continue
         for number in _same(" ".join(normalize(word) for word in spoken), heard):
-            first.setdefault(number, at - said[number].end)
+            first.setdefault(number, max(0.0, at - said[number].end))
     return list(first.values())
 
 
@@ -71,8 +73,8 @@ def retractions(stream: Stream) -> int:
             number, text = one.event["utterance"], one.event["text"]
             count += not text.startswith(confirmed.get(number, ""))
             confirmed[number] = text
-    whole = stream.of("transcription")[-1].event["transcription"]
-    return count + (whole != final_text(stream))
+    whole: str = stream.of("transcription")[-1].event["transcription"]
+    return count + int(whole != final_text(stream))
 
 
 def final_text(stream: Stream) -> str:
@@ -81,8 +83,7 @@ def final_text(stream: Stream) -> str:
 
 
 def wrongly_confirmed(speech: Speech, stream: Stream) -> WordErrors:
-    """Errors in what was confirmed while utterances were open; of each, against the nearest beginning of its final's
-    part of what was said."""
+    """Errors in what was confirmed while utterances were open, each against the nearest beginning of what was said."""
     errors, count, begun = 0, 0, 0.0
     for final in stream.of("final"):
         end = final.event["end"]
