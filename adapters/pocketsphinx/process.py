@@ -49,6 +49,7 @@ class DecoderProcess:
 
     @property
     def alive(self) -> bool:
+        """Whether it runs."""
         process = self._process
         return (
             process is not None

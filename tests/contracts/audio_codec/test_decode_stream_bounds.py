@@ -1,4 +1,4 @@
-"""Audio that is still arriving and is no audio, breaks off, or is left: ``decode_stream`` ends soon and frees its thread."""
+"""Audio that is still arriving and is no audio, breaks off, or is left: it ends soon and frees its thread."""
 
 from __future__ import annotations
 
