@@ -20,11 +20,13 @@ class DeployError(Exception):
 
 
 class Terminal:
-    """Standard output, on which secrets are blotted out, each line of one that has several."""
+    """Standard output, on which secrets are blotted out line by line; what is shorter than six characters is none."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         lines = {line.strip() for secret in secrets for line in secret.splitlines()}
-        self._secrets = sorted((line for line in lines if line and not line.startswith("-----")), key=len, reverse=True)
+        self._secrets = sorted(
+            (line for line in lines if len(line) > 5 and not line.startswith("-----")), key=len, reverse=True
+        )
 
     def show(self, line: str) -> None:
         """Write one line."""
