@@ -218,6 +218,7 @@ def test_sigterm_ends_the_service_and_every_process_of_it(folder: Path) -> None:
         assert eventually(lambda: not running.processes(), within=40)
 
 
+@pytest.mark.slow
 def test_sigterm_lets_running_work_end(folder: Path) -> None:
     with service(folder) as running, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(running.transcribe, REPOSITORY / "samples" / "meeting.mp3")

@@ -38,7 +38,7 @@ SENTENCES = {
         "Good morning, how are you today?",
         "Open the door of the garage and close the window of the office.",
         "The train from Mexico to London leaves on Monday.",
-        "Please send the letter to Thomas on Wednesday.",
+        "I would like six oranges and twenty eight beers.",
         "What is the weather in London on Saturday?",
     ],
     "es": [

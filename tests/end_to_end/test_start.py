@@ -103,6 +103,7 @@ def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
     assert "holds no whole model" in start(tmp_path, {**WHISPER, "MODEL_SIZE": str(tmp_path / "empty")})
 
 
+@pytest.mark.slow
 def test_a_missing_engine_stops_the_start(tmp_path: Path) -> None:
     if importlib.util.find_spec("TTS") is not None:
         pytest.skip("coqui-tts is installed")
@@ -111,6 +112,7 @@ def test_a_missing_engine_stops_the_start(tmp_path: Path) -> None:
     assert "parlante[coqui]" in sentence
 
 
+@pytest.mark.slow
 def test_no_bucket_stops_the_start(tmp_path: Path) -> None:
     assert "set S3_BUCKET" in start(tmp_path, {**S3, "APP_AWS_ACCESS_KEY_ID": "a", "APP_AWS_SECRET_ACCESS_KEY": "b"})
 
