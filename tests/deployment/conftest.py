@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,4 +28,8 @@ def site(server: SshServer, tmp_path: Path) -> Iterator[Site]:
         port = free.getsockname()[1]
     site = Site(tmp_path, server, port)
     yield site
+    # What a test left going on the host ends before its servers do, so that it starts none afterwards.
+    for file in site.directory.glob("*/lock"):
+        with file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
     site.there.stop()
