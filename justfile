@@ -70,3 +70,4 @@ ci: lint coqui
     pytest
     parlante demo --once
     python -m bench --quick
+    python -m bench live --quick
