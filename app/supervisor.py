@@ -11,9 +11,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import threading
 import time
 from contextlib import suppress
 from functools import partial
+from math import inf
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -31,11 +33,43 @@ _TICK: Final = 0.1
 _log = structlog.stdlib.get_logger("app.server")
 
 
+class _Word(threading.Event):
+    """Word for the main loop, given by signals too.
+
+    ``threading.Event`` is no good there: a handler that interrupts another one's ``set`` waits for its lock for ever,
+    and a signal that comes to another thread leaves ``wait`` asleep, with its handler not called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given = False
+
+    def set(self) -> None:
+        self._given = True
+
+    def clear(self) -> None:
+        self._given = False
+
+    def is_set(self) -> bool:
+        return self._given
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Look ten times a second, for at most ``timeout`` seconds."""
+        until = inf if timeout is None else time.monotonic() + timeout
+        while not self._given and time.monotonic() < until:
+            time.sleep(_TICK)
+        return self._given
+
+
 class Supervisor(MPServer):
     """Granian's supervisor of one worker; its ``target_loader`` is called with a ``Place``."""
 
     _inode: int
     _started: Connection
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.main_loop_interrupt = _Word()
 
     def _init_shared_socket(self) -> None:
         self._ssp = None
@@ -52,7 +86,12 @@ class Supervisor(MPServer):
         return super()._spawn_worker(idx, target, partial(callback_loader, place))
 
     def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
-        """Replace the worker, if the new one starts."""
+        """Replace the worker, if the new one starts, and see to what was asked or happened before."""
+        self._replace_worker(spawn_target, target_loader)
+        if self.interrupt_signal or self.interrupt_children or self.reload_signal:
+            self.main_loop_interrupt.set()  # Granian cleared it when it began, maybe after one of these was set
+
+    def _replace_worker(self, spawn_target: Any, target_loader: Any) -> None:
         (old,) = self.wrks
         new: Any = self._spawn_worker(0, spawn_target, target_loader)
         new.interrupt_by_parent = True  # its end is no reason to end the service before it has taken over
