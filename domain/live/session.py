@@ -213,7 +213,7 @@ class LiveSession:
             await ear.partial(utterance, self._sound, self._said.context, speaking=self._endpointer.is_speaking)
             self._heard_more.set()
             took = time.monotonic() - now
-            due = now + took + max(0.0, self._options.partial_interval - took, took)
+            due = now + took + max(self._options.partial_interval - took, took / 4)
             words = (utterance.standing, utterance.unstable)
             if not utterance.over.is_set() and words != told and self._tell_if_room(self._partial(utterance)):
                 told = words

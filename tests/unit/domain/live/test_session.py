@@ -124,7 +124,7 @@ async def test_a_busy_engine_has_time_for_others_between_partials() -> None:
     begin = asyncio.get_running_loop().time()
     await told(session(engine), pieces(speech("one two three four"), of=0.1, pause=0.05))
     lasted = asyncio.get_running_loop().time() - begin
-    assert len(engine.drafts) <= 0.5 * lasted / 0.1 + 1
+    assert len(engine.drafts) <= 0.8 * lasted / 0.1 + 1
 
 
 async def test_a_final_is_decoded_with_all_that_the_engine_can_do_and_a_partial_in_haste() -> None:
