@@ -32,6 +32,7 @@ lint:
     ruff format --check
     ruff check
     mypy
+    cd deploy && mypy --strict deploy.py
     lint-imports
 
 # Measures the service against its bare engines: --quick (under a minute), --json FILE, --full (live for hours), or one part: stt, tts, start, live.

@@ -26,6 +26,7 @@ _log = structlog.stdlib.get_logger("app.errors")
 
 _STATUS: dict[type[errors.ParlanteError], int] = {
     errors.UploadTooLarge: 413,
+    errors.UploadStalled: 408,
     errors.AudioTooLong: 413,
     errors.AudioInvalid: 422,
     errors.TextInvalid: 422,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -39,6 +39,8 @@ def serve(load: Callable[[], Settings]) -> None:
     server = settings.server
     granian = Supervisor(
         "parlante",
+        hand_over=Path(server.hand_over) if server.hand_over else None,
+        ready_file=Path(server.ready_file) if server.ready_file else None,
         address=server.host,
         port=server.port,
         interface=Interfaces.ASGI,
@@ -49,22 +51,8 @@ def serve(load: Callable[[], Settings]) -> None:
         process_name=None,
     )
     configure_logging(settings.logs)
-    _check_address(server.host, server.port)
+    granian.find_socket()
     granian.serve(target_loader=partial(_load, load), wrap_loader=False)
-
-
-def _check_address(host: str, port: int) -> None:
-    """Raise ``StartError`` where nothing can listen; Granian would end with a traceback of its Rust code."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as err:
-        raise StartError(
-            f"cannot listen on {host}, port {port}: {(err.strerror or str(err)).lower()}; "
-            "change server.host or server.port"
-        ) from err
 
 
 def _load(load: Callable[[], Settings], place: Place) -> ASGIApp:

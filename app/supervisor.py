@@ -1,5 +1,7 @@
 """The supervising process: on SIGHUP it starts a second worker and, once that one serves, has the first one leave.
 
+Where another service has taken over its listening socket (``app/listening.py``), a stop has its worker leave likewise.
+
 Granian's own reload waits a fixed time for the new worker, and on Linux each of its workers listens on a socket of its
 own, whose waiting connections are reset when it ends. Here the workers share one socket, and the old one stays until
 the new one has said that it is ready; where that does not happen, the old one goes on as if nothing had been asked.
@@ -17,13 +19,15 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from granian.net import SocketSpec  # type: ignore[attr-defined]
+from granian.net import SocketHolder, SocketSpec  # type: ignore[attr-defined]
 from granian.server.mp import MPServer, WorkerProcess
 
 from app.hand_over import FAREWELL, HAND_OVER, Place
+from app.listening import Offer, check_address, taken_over
 
 _START_PATIENCE: Final = 3600.0
 """Seconds that a new worker has to get ready; it may be downloading a model."""
@@ -62,23 +66,78 @@ class _Word(threading.Event):
 
 
 class Supervisor(MPServer):
-    """Granian's supervisor of one worker; its ``target_loader`` is called with a ``Place``."""
+    """Granian's supervisor of one worker; its ``target_loader`` is called with a ``Place``.
+
+    Args:
+        hand_over: Where the listening socket comes from, if somebody offers one, and goes to; ``None`` is nowhere.
+        ready_file: Made when the service is ready; ``None`` makes none.
+    """
 
     _inode: int
     _started: Connection
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, hand_over: Path | None, ready_file: Path | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.main_loop_interrupt = _Word()
+        self._hand_over = hand_over
+        self._ready_file = ready_file
+        self._listening: socket.socket | None = None
+        self._offer: Offer | None = None
+
+    def find_socket(self) -> None:
+        """Take over the listening socket of a service that runs; call this before ``serve``.
+
+        Raises:
+            StartError: there is none, and the address is not free.
+        """
+        if self._hand_over:
+            self._listening = taken_over(self._hand_over, self.bind_addr, self.bind_port)
+        if self._listening is None:
+            check_address(self.bind_addr, self.bind_port)
 
     def _init_shared_socket(self) -> None:
         self._ssp = None
-        holder: Any = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        holder: Any
+        if self._listening is None:
+            holder = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
+            self._listening = socket.socket(fileno=holder.get_fd())
+        else:
+            adopt: Any = SocketHolder  # its arguments are not in its types: descriptor, is it a Unix socket, backlog
+            holder = adopt(self._listening.fileno(), False, self.backlog)
         self._shd = holder
-        listening = socket.socket(fileno=holder.get_fd())
-        listening.set_inheritable(True)
-        self._sso = listening
-        self._inode = os.fstat(listening.fileno()).st_ino
+        self._listening.set_inheritable(True)
+        self._sso = self._listening
+        self._inode = os.fstat(self._listening.fileno()).st_ino
+        if self._hand_over:
+            self._offer = Offer(self._hand_over, self._listening)
+
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        if self._ready_file:
+            self._ready_file.unlink(missing_ok=True)
+        super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        (worker,) = self.wrks
+        if self._wait_for_start(worker, inf):
+            self._announce()
+
+    def _announce(self) -> None:
+        """Say that the service is ready to those who wait for this one and not for another on the same port."""
+        if self._offer:
+            try:
+                self._offer.open()
+            except OSError as err:
+                _log.error("hand_over_unavailable", reason=str(err))  # this service itself can do without
+        if self._ready_file:
+            self._ready_file.touch()
+
+    def _stop_workers(self) -> None:
+        if self._offer and self._offer.taken:
+            workers: list[Any] = self.wrks
+            for worker in workers:
+                self._ask_to_leave(worker)
+            until = time.monotonic() + FAREWELL + (self.workers_kill_timeout or 0)
+            while any(worker.is_alive() for worker in workers) and time.monotonic() < until:
+                time.sleep(_TICK)
+        super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]
         self._started, started = multiprocessing.Pipe(duplex=False)
@@ -96,7 +155,7 @@ class Supervisor(MPServer):
         new: Any = self._spawn_worker(0, spawn_target, target_loader)
         new.interrupt_by_parent = True  # its end is no reason to end the service before it has taken over
         new.start()
-        if not self._wait_for_start(new):
+        if not self._wait_for_start(new, _START_PATIENCE):
             new.kill()
             new.join()
             _log.error("reload_failed", serving="the worker that was there")
@@ -107,8 +166,8 @@ class Supervisor(MPServer):
         self._retire(old)
         _log.info("reloaded")
 
-    def _wait_for_start(self, new: Any) -> bool:
-        until = time.monotonic() + _START_PATIENCE
+    def _wait_for_start(self, new: Any, patience: float) -> bool:
+        until = time.monotonic() + patience
         while new.is_alive() and not self.interrupt_signal and time.monotonic() < until:
             if self._started.poll(_TICK):
                 with suppress(EOFError):
@@ -118,10 +177,7 @@ class Supervisor(MPServer):
 
     def _retire(self, old: Any) -> None:
         """Have a worker end what it does; by force when its time is over."""
-        old.interrupt_by_parent = True
-        if old.is_alive():
-            with suppress(ProcessLookupError):
-                os.kill(old._id(), HAND_OVER)
+        self._ask_to_leave(old)
         until = time.monotonic() + FAREWELL + (self.workers_kill_timeout or 0)
         while old.is_alive() and time.monotonic() < until:
             if self.interrupt_signal:  # the stop of the service waits for both
@@ -132,3 +188,9 @@ class Supervisor(MPServer):
             _log.warning("worker_killed", reason="it did not end within server.stop_timeout")
             old.kill()
             old.join()
+
+    def _ask_to_leave(self, worker: Any) -> None:
+        worker.interrupt_by_parent = True
+        if worker.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(worker._id(), HAND_OVER)

@@ -27,6 +27,7 @@ from release import REQUIRED, bundle, env_file, is_secret
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 PORTS: Final = {"dev": 8001, "qa": 8002, "prod": 8000}
+HAND_OVER: Final = "compose.hand-over.yaml"  # with it, a release takes over from the one before while that one serves
 LOCK_HELD: Final = 75  # exit status, also of on-host
 
 # What the host's shell runs: it takes the environment's lock on descriptor 9, and what it starts then inherits it.
@@ -165,11 +166,13 @@ class Deployment:
         return DeployError(f"another deployment of {self.environment} is at work on {self.host}; try again", LOCK_HELD)
 
     def _bundle(self, image: str) -> bytes:
-        files = self.setting("COMPOSE_FILE", "compose.yaml").split(":")
+        files = self.setting("COMPOSE_FILE", f"compose.yaml:{HAND_OVER}").split(":")
+        listens = f"{self.setting('PARLANTE_BIND', '127.0.0.1')}:{self.port}"
         about = {
             "environment": self.environment,
             "image": image,
             "port": self.port,
+            "hands_over": listens if HAND_OVER in files else "",
             "compose_files": " ".join(files),
             "engine": self.host_engine,
             "timeout": self.setting("DEPLOY_TIMEOUT", "900"),

@@ -95,6 +95,13 @@ class UploadTooLarge(InvalidRequest):
     code = "upload_too_large"
 
 
+class UploadStalled(InvalidRequest):
+    """Nothing more came of an upload."""
+
+    code = "upload_stalled"
+    retryable = True
+
+
 class MessageInvalid(InvalidRequest):
     """A message on a live stream that is not known, or comes at the wrong time."""
 

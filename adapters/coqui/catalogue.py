@@ -8,12 +8,14 @@ start; here a model appears under ``MODELS_DIR/tts`` whole or not at all, and on
 from __future__ import annotations
 
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from TTS.utils.manage import ModelManager
 
+from adapters.downloads import logged
 from domain.errors import ModelMissing
 
 
@@ -56,7 +58,8 @@ class Catalogue:
         item = self._item(name)
         directory = self._manager.output_prefix / name.replace("/", "--")
         if not directory.is_dir():
-            self._fetch(name, item, directory)
+            with nullcontext() if self._progress else logged(name, self._models_dir):
+                self._fetch(name, item, directory)
         item.pop("repo_id", None)  # with it, ModelManager asks the hub again for what is here
         try:
             checkpoint, config, _ = self._manager.download_model(name)

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Final
 
 import huggingface_hub
-import structlog
 
 # The names of sizes are public, their repositories are not; faster-whisper keeps both in this one table.
 from faster_whisper.utils import _MODELS as REPOSITORIES
 from faster_whisper.utils import disabled_tqdm
 
+from adapters.downloads import logged
 from domain.errors import ModelMissing
 
 _NEEDED: Final = ("config.json", "model.bin", "tokenizer.json")
 # Those that faster_whisper.download_model fetches.
 _PATTERNS: Final = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
-
-_log = structlog.get_logger(__name__)
 
 
 def find_or_fetch(name: str, models_dir: Path, *, local_files_only: bool) -> Path:
@@ -34,10 +32,8 @@ def find_or_fetch(name: str, models_dir: Path, *, local_files_only: bool) -> Pat
         raise ModelMissing(
             f"the model {name!r} is not in {models_dir} and local_files_only is set; run `parlante models pull {name}`"
         )
-    _log.info("model_download_started", model=name, models_dir=str(models_dir))
-    directory = fetch(name, models_dir, progress=False)
-    _log.info("model_downloaded", model=name)
-    return directory
+    with logged(name, models_dir):
+        return fetch(name, models_dir, progress=False)
 
 
 def find(name: str, models_dir: Path) -> Path | None:

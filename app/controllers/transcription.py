@@ -111,7 +111,7 @@ class TranscriptionController(Controller):
         summary="Transcribe a recording",
         status_code=HTTP_200_OK,
         dependencies={"form": Provide(receive_form)},
-        responses=problem_responses(400, 401, 413, 415, 422, 503),
+        responses=problem_responses(400, 401, 408, 413, 415, 422, 503),
     )
     async def transcribe(
         self,

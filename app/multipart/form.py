@@ -24,7 +24,7 @@ async def read_form(
 
     Raises:
         ValidationException: a field is missing, unknown, or does not fit.
-        InvalidRequest, UploadTooLarge, DeadlineExceeded, ClientGone: see ``read_fields``.
+        InvalidRequest, UploadTooLarge, UploadStalled, ClientGone: see ``read_fields``.
     """
     fields = await read_fields(request, max_file=max_file, patience=patience)
     try:

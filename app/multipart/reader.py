@@ -17,7 +17,7 @@ from litestar.exceptions import ClientException
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
 
 from app.disconnect import ClientGone
-from domain.errors import DeadlineExceeded, InvalidRequest, UploadTooLarge
+from domain.errors import InvalidRequest, UploadStalled, UploadTooLarge
 
 _MAX_FIELD = 64 * 2**10
 """Most bytes of a field that is not a file."""
@@ -42,7 +42,7 @@ async def read_fields(request: Request[Any, Any, Any], *, max_file: int, patienc
         ClientException: 415, not a multipart form.
         InvalidRequest: malformed, broken off, or with a field twice.
         UploadTooLarge: too many bytes; raised as soon as that is known.
-        DeadlineExceeded: the client fell silent.
+        UploadStalled: the client fell silent.
         ClientGone: the client went away.
     """
     content_type, parameters = request.content_type
@@ -129,7 +129,7 @@ async def _chunks(request: Request[Any, Any, Any], most: int, patience: float) -
             async with asyncio.timeout(patience):
                 message: Any = await request.receive()
         except TimeoutError:
-            raise DeadlineExceeded(f"no bytes of the upload came for {patience:g} s") from None
+            raise UploadStalled(f"no bytes of the upload came for {patience:g} s") from None
         if message["type"] == "http.disconnect":
             raise ClientGone
         body = message.get("body", b"")

@@ -34,6 +34,10 @@ class Server(Section, frozen=True):
     """Connections that wait to be accepted."""
     stop_timeout: Annotated[int, Meta(ge=1)]
     """Seconds that running requests have to end after a stop."""
+    hand_over: str
+    """Unix socket at which this service gives its listening socket to the one that takes its place; empty: nowhere."""
+    ready_file: str
+    """File that is made once this very service is ready, whoever else listens on its port; empty: none."""
 
 
 class Backends(Section, frozen=True):

@@ -1,14 +1,22 @@
-"""The image's HEALTHCHECK: ends with status 0 when the service says that it is ready, else prints why it is not."""
+"""The image's HEALTHCHECK: ends with status 0 when the service says that it is ready, else prints why it is not.
+
+While one container takes over from another, both listen on one port; so whether this one is ready, its file says first.
+"""
 
 import http.client
 import os
 import sys
+from pathlib import Path
 
 _SECONDS = 5.0
 
 
 def main() -> int:
-    """Ask ``/health/ready``; proxies of the environment are not for this."""
+    """Look for the file, where there is to be one, and ask ``/health/ready`` past any proxy."""
+    file = os.environ.get("PARLANTE_SERVER__READY_FILE")
+    if file and not Path(file).exists():
+        print("not ready yet")  # noqa: T201
+        return 1
     connection = http.client.HTTPConnection(
         "127.0.0.1", int(os.environ.get("PARLANTE_SERVER__PORT", "8000")), timeout=_SECONDS
     )

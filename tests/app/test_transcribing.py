@@ -281,7 +281,7 @@ async def test_a_silent_upload_is_given_up(start: StartService) -> None:
     async with start(PARLANTE_TRANSCRIPTION__UPLOAD_PATIENCE="0.05") as service:
         call = Exchange(service.app, "POST", "/api/v1/transcribe", FORM, content=[HEAD], stalls=True)
         await call.run()
-        assert (call.status, json.loads(call.body)["code"]) == (503, "deadline_exceeded")
+        assert (call.status, json.loads(call.body)["code"]) == (408, "upload_stalled")
         assert await nothing_is_held(service)
 
 

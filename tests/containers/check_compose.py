@@ -19,7 +19,13 @@ import yaml  # type: ignore[import-untyped]
 from tests.containers.engine import REPOSITORY, CheckFailed
 
 _PORTS: Final = {"dev": "8001", "qa": "8002", "prod": "8000"}
-_OVERRIDES: Final = ("", "compose.minio.yaml", "compose.gpu.yaml", "compose.observability.yaml")
+_OVERRIDES: Final = (
+    "",
+    "compose.hand-over.yaml",
+    "compose.minio.yaml",
+    "compose.gpu.yaml",
+    "compose.observability.yaml",
+)
 _SECRETS: Final = {"API_KEY": "'k$y with spaces'", "MINIO_ROOT_PASSWORD": "minio-secret", "GRAFANA_PASSWORD": "grafana"}
 
 
@@ -61,6 +67,8 @@ def check_environments(program: list[str]) -> int:
                 service = compose["services"]["parlante"]
                 text = json.dumps(service)
                 require("127.0.0.1" in text and port in text, f"{environment}: it is not on 127.0.0.1, port {port}")
+                on_network = service.get("network_mode") == "host" and not service.get("ports")
+                require(on_network == (override == "compose.hand-over.yaml"), f"{environment}: its network")
                 require(service["environment"]["PARLANTE_ENV"] == environment, f"{environment}: PARLANTE_ENV")
                 require(service["read_only"] is True, f"{environment}: its root is not read-only")
                 require(service["image"] == "parlante:1", f"{environment}: its image")

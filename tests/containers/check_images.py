@@ -2,8 +2,9 @@
 
 Every target: it builds, holds no compiler, runs as uid 10001 on a read-only root without capabilities, becomes healthy,
 refuses whoever has no key, transcribes, speaks, keeps its key and its models in the volumes over a restart, ends a
-running request before it stops, and stops at once while it starts. cpu and cuda run without any network, on models that
-were put into the volume.
+running request before it stops, and stops at once while it starts. embedded also shows that neither a reload nor
+another container that takes over loses a request. cpu and cuda run without any network, on models that were put into
+the volume.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Final
 
 import httpx
 
+from app.keys import new_key
+from app.service_process import free_port
 from tests.containers.engine import REPOSITORY, CheckFailed, Container, Engine
 
 _VOICES: Final = (
@@ -81,6 +87,8 @@ def check(engine: Engine, target: str) -> None:
                 seconds = container.stop(_GRACE)
                 _require(seconds < 10, f"a stop {delay} s after the start took {seconds:.1f} s")
             report(target, "stopped", "at once while it starts")
+        if target == "embedded":
+            report(target, "replaced", _hand_over(engine, image, *mounts))
     finally:
         engine.try_("volume", "rm", "--force", *volumes)
 
@@ -118,6 +126,58 @@ def _stop_in_the_middle(container: Container, key: str) -> str:
         seconds = container.stop(_GRACE)
         _require(answer.result().status_code == 200, f"the running request got {answer.result().status_code}")
     return f"a running request got its answer, stopped after {seconds:.1f} s"
+
+
+def _hand_over(engine: Engine, image: str, *mounts: str) -> str:
+    """Reload a container, and have a second one take over from it, while requests come in on new connections."""
+    port = free_port("127.0.0.1")
+    variables = {
+        "PARLANTE_SERVER__HOST": "127.0.0.1",
+        "PARLANTE_SERVER__PORT": str(port),
+        "PARLANTE_SERVER__HAND_OVER": "/app/data/hand-over",
+        "PARLANTE_SERVER__READY_FILE": "/tmp/ready",
+        "API_KEY": new_key(),
+    }
+    over = threading.Event()
+
+    def ask() -> list[str]:
+        answers = []
+        while not over.is_set():
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/voices", headers=headers, trust_env=False)
+                answers.append(str(answer.status_code))
+            except httpx.HTTPError as err:
+                answers.append(repr(err))
+        return answers
+
+    headers = {"X-API-Key": variables["API_KEY"]}
+    names = [f"parlante-check-{which}" for which in ("before", "after")]
+    with ExitStack() as stack:
+        before = stack.enter_context(Container(engine, image, names[0], "--network=host", *mounts, variables=variables))
+        before.wait_healthy()
+        others = stack.enter_context(ThreadPoolExecutor(2))
+        stack.callback(over.set)  # before the threads are waited for
+        asking = [others.submit(ask) for _ in range(2)]
+        engine.ask("kill", "--signal", "HUP", names[0])
+        _wait_for(lambda: '"reloaded"' in before.log())
+        after = stack.enter_context(Container(engine, image, names[1], "--network=host", *mounts, variables=variables))
+        after.wait_healthy()
+        _require("listening_socket_taken_over" in after.log(), f"it took nothing over:\n{after.log()[-3000:]}")
+        before.stop(_GRACE)
+        time.sleep(1)
+        over.set()
+        answers = [answer for one in asking for answer in one.result()]
+        after.stop(_GRACE)
+    lost = [answer for answer in answers if answer != "200"]
+    _require(not lost, f"of {len(answers)} requests {len(lost)} were lost: {lost[:3]}")
+    return f"by a second worker, then by a second container: 0 of {len(answers)} requests lost"
+
+
+def _wait_for(holds: Callable[[], bool], patience: float = 60) -> None:
+    until = time.monotonic() + patience
+    while not holds():
+        _require(time.monotonic() < until, f"it did not come to that within {patience:g} s")
+        time.sleep(0.2)
 
 
 def _require(holds: bool, otherwise: str) -> None:

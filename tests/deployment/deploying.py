@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.deployment.engine import Container, containers
 from tests.deployment.ssh_server import SshServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,11 +96,15 @@ class Engine:
         """Names of its images."""
         return {file.name for file in (self.folder / "images").iterdir()}
 
+    @property
+    def containers(self) -> list[Container]:
+        """Its containers."""
+        return containers(self.folder)
+
     def stop(self) -> None:
         """End the servers that it started."""
-        for file in self.folder.glob("parlante-*"):
-            with psutil_gone():
-                psutil.Process(int(file.read_text())).kill()
+        for container in self.containers:
+            container.remove()
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """A stand-in for a container engine: `python engine.py STATE ARGUMENTS…`, with the arguments of docker.
 
-It keeps images as files and runs one server a project, which answers /health/ready as its kind of image does:
+It keeps images and containers as files, and runs a server a container, which answers /health/ready as its kind of image
+does:
 
     good     is ready                       starting  is ready after a while
     broken   never is                       exits     ends as soon as it starts
+    service  is Parlante itself, run from this checkout with what the compose files say
 
 ``STATE/next`` holds the kind and content of the image that the next build makes. Every call is noted in STATE/calls.
 While ``STATE/hold`` exists, `load` waits.
@@ -15,6 +17,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,7 +27,14 @@ import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).resolve().parents[2]
 
 STARTING = 4.0  # seconds
 LONGEST = 300.0
@@ -49,12 +60,19 @@ def main(state: Path, arguments: list[str]) -> int:
         case ["load"]:
             _load(state)
         case ["ps", *options]:
-            print(options[-1].removeprefix("label=com.docker.compose.project="))
-        case ["inspect", *_, project]:
-            runs = (state / project).exists()
-            with (state / "inspected").open("a+") as inspected:  # what ends is started again by then
-                inspected.write("" if runs else "x")
-            print("true 0" if runs else f"false {len((state / 'inspected').read_text())}")
+            wanted = [value for name, value in pairwise(options) if name == "--filter"]
+            print("\n".join(container.id for container in containers(state) if container.matches(wanted)))
+        case ["inspect", *_, name]:
+            print(Container(state, name).looked_at())
+        case ["exec", name, "python", "/app/healthcheck.py"]:
+            return 0 if Container(state, name).is_ready() else 1
+        case ["stop", *names]:
+            for name in names:
+                Container(state, name).stop()
+        case ["rm", *names]:
+            for name in names:
+                if name != "--force":
+                    Container(state, name).remove()
         case ["compose", *options]:
             return _compose(state, options)
         case ["serve", kind, port]:
@@ -100,44 +118,167 @@ def _load(state: Path) -> None:
     print(f"Loaded image: {name}")
 
 
-def _compose(state: Path, options: list[str]) -> int:
-    if options == ["version"]:
-        return 0
-    project, variables, file = (options[options.index(name) + 1] for name in ("--project-name", "--env-file", "--file"))
-    values = dict(line.split("=", 1) for line in Path(variables).read_text().splitlines())
-    pid_file = state / project
-    command = options[options.index("--file") + 2 :]
-    assert "services:" in Path(file).read_text()
-    match command[0]:
-        case "up":
-            _stop(pid_file)
-            kind = _image(state, values["PARLANTE_IMAGE"]).read_text().split()[0]
-            print(f"Container {project} Starting")
-            if kind == "exits":
-                return 0
+class Container:
+    """What the engine keeps of a container: ``STATE/containers/ID``."""
+
+    def __init__(self, state: Path, name: str) -> None:
+        self.id = name
+        self.state = state
+        self.file = state / "containers" / name
+        self.about: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def keep(self, **about: Any) -> None:
+        self.about |= about
+        self.file.parent.mkdir(exist_ok=True)
+        self.file.write_text(json.dumps(self.about))
+
+    @property
+    def runs(self) -> bool:
+        try:
+            return psutil.Process(self.about["pid"]).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def matches(self, filters: list[str]) -> bool:
+        status = "running" if self.runs else "exited"
+        statuses = [value for key, _, value in (one.partition("=") for one in filters) if key == "status"]
+        labels = {
+            f"label=com.docker.compose.project={self.about['project']}",
+            "label=com.docker.compose.service=parlante",
+        }
+        return {one for one in filters if one.startswith("label=")} <= labels and (not statuses or status in statuses)
+
+    def looked_at(self) -> str:
+        """Whether it runs and how often it was started again; what ends is started again each time."""
+        if self.runs:
+            return "true 0"
+        self.keep(restarts=self.about["restarts"] + 1)
+        return f"false {self.about['restarts']}"
+
+    def is_ready(self) -> bool:
+        kind = self.about["kind"]
+        if kind != "service":
+            return self.runs and (
+                kind == "good" or (kind == "starting" and time.time() - self.about["began"] > STARTING)
+            )
+        check = [sys.executable, str(ROOT / "deploy" / "image" / "healthcheck.py")]
+        return subprocess.run(check, env=self.about["variables"], capture_output=True, check=False).returncode == 0
+
+    def start(self, values: dict[str, str], files: list[Path]) -> None:
+        """Start what its image says."""
+        kind = self.about["kind"]
+        variables = dict(os.environ)
+        if kind == "service":
+            command = [sys.executable, "-m", "app.command_line", "serve"]
+            variables |= values | _environment(values, files, self.state / "volumes", self.file.with_suffix(".tmp"))
+        else:
+            command = [sys.executable, __file__, str(self.state), "serve", kind, values["PARLANTE_PORT"]]
+        self.keep(restarts=0, began=time.time(), variables=variables, pid=0)
+        if kind == "exits":
+            self.keep(pid=2**22 + 1)  # more than any process has
+            return
+        with self.file.with_suffix(".log").open("wb") as log:
             server = subprocess.Popen(
-                [sys.executable, __file__, str(state), "serve", kind, values["PARLANTE_PORT"]],
+                command,
+                cwd=ROOT,
+                env=variables,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 close_fds=False,  # as an engine might: the lock of the deployment must not live on in it
                 start_new_session=True,
             )
-            pid_file.write_text(str(server.pid))
+        self.keep(pid=server.pid)
+
+    def stop(self) -> None:
+        if self.runs:
+            process = psutil.Process(self.about["pid"])
+            process.terminate()
+            with suppress(psutil.TimeoutExpired):
+                process.wait(45)
+        self.kill()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError, OverflowError):
+            os.killpg(self.about["pid"], signal.SIGKILL)
+
+    def remove(self) -> None:
+        self.kill()
+        self.file.unlink()
+
+
+def containers(state: Path) -> list[Container]:
+    """All containers."""
+    folder = state / "containers"
+    names = sorted(file.name for file in folder.iterdir() if not file.suffix) if folder.exists() else []
+    return [Container(state, name) for name in names]
+
+
+def _environment(values: dict[str, str], files: list[Path], volumes: Path, temporary: Path) -> dict[str, str]:
+    """The variables that compose files give a service on the machine's network; its folders are here."""
+    service: dict[str, Any] = {"environment": {}}
+    for file in files:
+        read = yaml.load(file.read_text(), _ComposeLoader)["services"]["parlante"]
+        service |= read | {"environment": service["environment"] | read.get("environment", {})}
+    assert service["network_mode"] == "host"
+    assert not service["ports"]
+    for folder in (volumes / "data", volumes / "models", temporary):
+        folder.mkdir(parents=True, exist_ok=True)
+    places = {"/app/data": volumes / "data", "/app/models": volumes / "models", "/tmp": temporary}
+    variables = {}
+    for name, value in service["environment"].items():
+        text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: values.get(found[1]) or found[2], str(value))
+        place = next((place for place in places if text == place or text.startswith(f"{place}/")), None)
+        variables[name] = f"{places[place]}{text.removeprefix(place)}" if place else text
+    return variables
+
+
+class _ComposeLoader(yaml.SafeLoader):
+    """Reads compose files."""
+
+
+_ComposeLoader.add_constructor("!reset", lambda *_: None)
+
+
+def _compose(state: Path, options: list[str]) -> int:
+    if options == ["version"]:
+        return 0
+    project, variables = (options[options.index(name) + 1] for name in ("--project-name", "--env-file"))
+    values = {name: shlex.split(value)[0] if value else "" for name, value in _lines(Path(variables))}
+    files = [Path(value) for name, value in pairwise(options) if name == "--file"]
+    assert all("services:" in file.read_text() for file in files)
+    last = max(number for number, word in enumerate(options) if word == "--file")
+    command = options[last + 2 :]
+    ours = [one for one in containers(state) if one.about["project"] == project]
+    match command[0]:
+        case "up":
+            wanted = next((int(word.partition("=")[2]) for word in command if word.startswith("parlante=")), 1)
+            kind = _image(state, values["PARLANTE_IMAGE"]).read_text().split()[0]
+            for container in ours:
+                same = container.about["values"] == values and (container.runs or kind == "exits")
+                if not same and "--no-recreate" not in command:
+                    container.stop()
+                    container.remove()
+            kept = [container for container in ours if container.file.exists()]
+            assert len(kept) <= wanted, "compose would choose which of them ends"
+            for _ in range(wanted - len(kept)):
+                name = f"c{time.monotonic_ns()}"
+                print(f"Container {project} Starting")
+                container = Container(state, name)
+                container.keep(project=project, kind=kind, values=values)
+                container.start(values, files)
         case "logs":
             # A service that says what it never should.
             print(f"{project}  | started with {values}")
             print(f"{project}  | no voice")
         case "down":
-            _stop(pid_file)
+            for container in ours:
+                container.remove()
     return 0
 
 
-def _stop(pid_file: Path) -> None:
-    if pid_file.exists():
-        with suppress(ProcessLookupError):
-            os.kill(int(pid_file.read_text()), signal.SIGKILL)
-        pid_file.unlink()
+def _lines(file: Path) -> list[tuple[str, str]]:
+    return [(line.partition("=")[0], line.partition("=")[2]) for line in file.read_text().splitlines()]
 
 
 def _serve(kind: str, port: int) -> None:
@@ -153,7 +294,7 @@ def _serve(kind: str, port: int) -> None:
     ends = threading.Timer(LONGEST, os._exit, (0,))  # whatever becomes of the test
     ends.daemon = True
     ends.start()
-    HTTPServer.allow_reuse_address = True
+    HTTPServer.allow_reuse_port = True
     HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 

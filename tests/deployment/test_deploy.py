@@ -15,6 +15,8 @@ from tests.deployment.ssh_server import make_key
 pytestmark = pytest.mark.slow
 
 LOCK_HELD = 75
+WAYS = pytest.mark.parametrize("compose_file", ["compose.yaml", "compose.yaml:compose.hand-over.yaml"])
+"""One after the other, and beside each other."""
 NOT_ROLLED_BACK = 70
 
 
@@ -54,7 +56,9 @@ def test_the_env_file_holds_the_settings_by_their_names_and_only_its_owner_reads
     ]
 
 
-def test_the_second_deployment_takes_the_place_of_the_first(site: Site) -> None:
+@WAYS
+def test_the_second_deployment_takes_the_place_of_the_first(site: Site, compose_file: str) -> None:
+    site.variables["COMPOSE_FILE"] = compose_file
     ready(site.deploy("good 1"))
     first = site.current()
     ready(site.deploy("good 2", API_KEY="parlante_rotated-key-number-two"))
@@ -88,14 +92,18 @@ def test_the_host_keeps_the_last_two_images_and_releases(site: Site) -> None:
     assert site.releases() == 2
 
 
+@WAYS
 @pytest.mark.parametrize("kind", ["broken", "exits"])
-def test_an_image_that_does_not_get_ready_makes_room_for_the_one_before(site: Site, kind: str) -> None:
+def test_an_image_that_does_not_get_ready_makes_room_for_the_one_before(
+    site: Site, kind: str, compose_file: str
+) -> None:
+    site.variables["COMPOSE_FILE"] = compose_file
     ready(site.deploy("good 1"))
     release, images = site.current(), site.there.images
     result = site.deploy(f"{kind} 2", DEPLOY_TIMEOUT="3")
     assert result.status == 1
     assert "no voice" in result.output  # the last lines of its log
-    assert "runs again and is ready" in result.output
+    assert "runs and is ready" in result.output
     assert site.serving() == "good"
     assert site.current() == release
     assert site.there.images == images
@@ -130,6 +138,7 @@ def test_a_first_deployment_that_does_not_get_ready_is_stopped(site: Site) -> No
 
 
 def test_it_says_so_when_the_one_before_does_not_work_either(site: Site) -> None:
+    site.variables["COMPOSE_FILE"] = "compose.yaml"  # which ends the one before first
     ready(site.deploy("good 1"))
     [image] = site.there.images
     (site.there.folder / "images" / image).write_text("exits 1")
@@ -138,7 +147,9 @@ def test_it_says_so_when_the_one_before_does_not_work_either(site: Site) -> None
     assert f"neither is {image}" in result.output
 
 
-def test_going_back_by_hand_and_forth_again(site: Site) -> None:
+@WAYS
+def test_going_back_by_hand_and_forth_again(site: Site, compose_file: str) -> None:
+    site.variables["COMPOSE_FILE"] = compose_file
     ready(site.deploy("good 1"))
     first = site.current()
     ready(site.deploy("good 2"))

@@ -109,16 +109,23 @@ class Service:
 
 @contextmanager
 def service(
-    folder: Path, environment: str = "demo", variables: Mapping[str, str] | None = None, *, patience: float = 100.0
+    folder: Path,
+    environment: str = "demo",
+    variables: Mapping[str, str] | None = None,
+    *,
+    port: int | None = None,
+    patience: float = 100.0,
 ) -> Generator[Service, None, None]:
-    """Run the service with its files under ``folder``."""
+    """Run the service with its files under ``folder``, on a free port where none is given."""
     for name in ("objects", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     own = {"TMPDIR": str(folder / "tmp"), "PARLANTE_OBJECT_STORES__LOCAL__DIRECTORY": str(folder / "objects")}
     variables = own | dict(variables or {})
     with (folder / "log").open("wb") as log, ExitStack() as stack:
         try:
-            running = stack.enter_context(running_service(environment, variables, log=log, patience=patience))
+            running = stack.enter_context(
+                running_service(environment, variables, port=port, log=log, patience=patience)
+            )
         except StartError as err:
             raise AssertionError((folder / "log").read_text("utf-8")) from err
         opened = Service(running.url, running.pid, folder, variables.get("API_KEY"))

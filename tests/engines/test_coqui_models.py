@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 import adapters.coqui
 from adapters.coqui import PLUGIN, CoquiOptions
@@ -155,10 +156,19 @@ def test_pulling_shows_its_progress(models: Path, hub: ModelHost, capfd: pytest.
     assert "100%" in capfd.readouterr().err
 
 
-async def test_opening_shows_nothing(models: Path, hub: ModelHost, capfd: pytest.CaptureFixture[str]) -> None:
-    async with opened(models, options(en=ENGLISH, es=SPANISH)):
-        pass
+async def test_opening_says_in_the_log_what_it_fetches_and_shows_no_bars(
+    models: Path, hub: ModelHost, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with capture_logs() as lines:
+        async with opened(models, options(en=ENGLISH, es=SPANISH)):
+            pass
     assert capfd.readouterr() == ("", "")
+    fetched = [line["model"] for line in lines if line["event"] == "model_downloaded"]
+    assert {ENGLISH, SPANISH} <= set(fetched)
+    with capture_logs() as lines:
+        async with opened(models, options(en=ENGLISH, es=SPANISH)):
+            pass
+    assert lines == []
 
 
 @pytest.mark.parametrize("name", [ENGLISH, SPANISH, VOCODER])

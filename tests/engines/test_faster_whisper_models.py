@@ -145,6 +145,8 @@ class TestHub:
             "tokenizer.json",
             "vocabulary.json",
         ]
+        assert "model_download_started" in first.stdout
+        assert "model_downloaded" in first.stdout
         asked = len(hub.requests)
         second = run("start", "tiny", tmp_path, hub)
         assert f"heard: {SENTENCE.text}" in second.stdout, second.stderr

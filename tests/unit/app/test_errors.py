@@ -34,6 +34,7 @@ EVERY_ERROR: list[tuple[errors.ParlanteError, int, str, bool]] = [
     (errors.KeyInvalid("m"), 404, "key_invalid", False),
     (errors.AudioTooLong("m"), 413, "audio_too_long", False),
     (errors.UploadTooLarge("m"), 413, "upload_too_large", False),
+    (errors.UploadStalled("m"), 408, "upload_stalled", True),
     (errors.RangeNotSatisfiable(5), 416, "range_not_satisfiable", False),
     (errors.TextInvalid("m"), 422, "text_invalid", False),
     (errors.AudioInvalid("m"), 422, "audio_invalid", False),

@@ -11,7 +11,7 @@ from litestar.exceptions import ClientException
 
 from app.disconnect import ClientGone
 from app.multipart.reader import Fields, close_files, read_fields
-from domain.errors import DeadlineExceeded, InvalidRequest, UploadTooLarge
+from domain.errors import InvalidRequest, UploadStalled, UploadTooLarge
 from tests.unit.app.uploads import BOUNDARY, CONTENT_TYPE, Upload, body, part, pieces
 
 SOUND = bytes(range(256)) * 40 + b"\r\n--not the frontier\r\n--front"
@@ -259,7 +259,7 @@ async def test_a_client_that_goes_away_half_way_leaves_nothing_open(files: list[
 
 
 async def test_a_client_that_falls_silent_is_given_up(files: list[UploadFile]) -> None:
-    with pytest.raises(DeadlineExceeded, match=r"for 0\.02 s"):
+    with pytest.raises(UploadStalled, match=r"for 0\.02 s"):
         await read(Upload(pieces(FORM[:5000], 1000), then="silence"), patience=0.02)
     assert closed(files) == [True]
 

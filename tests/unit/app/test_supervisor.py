@@ -28,7 +28,7 @@ def test_a_signal_within_a_signal_is_heard() -> None:
     within = signal.signal(signal.SIGUSR1, lambda *_: word.set())
 
     def first(*_: Any) -> None:
-        for _ in range(1000):
+        for _time in range(1000):
             signal.raise_signal(signal.SIGUSR1)
             word.set()
 
