@@ -66,9 +66,10 @@ lock-images *ARGS:
 deploy ENV HOST *ARGS:
     deploy/deploy.py {{ quote(ENV) }} {{ quote(HOST) }} {{ ARGS }}
 
-# Everything that must hold: lint, all tests with Coqui and the slow ones, the demo, the benchmarks.
+# Everything that must hold: lint, all tests with Coqui and the slow ones, the compose files, the demo, the benchmarks.
 ci: lint coqui
     pytest
+    python -m tests.containers.check_compose
     parlante demo --once
     python -m bench --quick
     python -m bench live --quick

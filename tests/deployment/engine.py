@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
