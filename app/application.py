@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -31,12 +32,17 @@ from app.origins import cors_config
 from app.settings import Settings
 from app.telemetry.middleware import trace_requests
 from app.unread_body import read_to_end
+from domain.errors import StartError
+from domain.use_cases.readiness import Readiness
 
 _MAX_JSON_BODY = 2**20
 """Most bytes of a request body that is not an upload."""
 
 _FAILED_START_PATIENCE = 2.0
 """Seconds for the parts to close where one did not open; another may be in the middle of a download of hours."""
+
+_TAKE_OVER_PATIENCE = 30.0
+"""Seconds in which every part must be ready where another worker does the work meanwhile."""
 
 OPEN_STREAMS = "open_streams"
 """Name of the open live streams in the application's state."""
@@ -58,8 +64,14 @@ _PROVIDED = (
 )
 
 
-def create_app(settings: Settings) -> Litestar:
-    """Build the application; its backends open when it starts and close when it stops."""
+def create_app(settings: Settings, *, takes_over: bool = False) -> Litestar:
+    """Build the application; its backends open when it starts and close when it stops.
+
+    Args:
+        settings: All settings.
+        takes_over: Another worker serves, and goes on unless this one is ready; so it does not start where a part,
+            say the object store, is not. Without another one it starts, and says at ``/health/ready`` what is missing.
+    """
     container = Container(settings=settings)
     metrics, traces = container.telemetry(), container.traces()
     tickets = Tickets(MemoryStore(), settings.live.ticket_lifetime)
@@ -74,6 +86,8 @@ def create_app(settings: Settings) -> Litestar:
             metrics.watch("transcribe", await _wait(container.transcription_admission()))
             await _wait(container.listen())
             metrics.watch("synthesize", await _wait(container.speech_admission()))
+            if takes_over:
+                await _until_ready(await _wait(container.readiness()))
             _log.info("service_ready", environment=settings.environment)
             yield
         finally:
@@ -111,6 +125,15 @@ def create_app(settings: Settings) -> Litestar:
     handler = answer_refusals(app.asgi_handler)
     app.asgi_handler = read_to_end(trace_requests(handler if traces is None else traces.follow(handler), metrics))
     return app
+
+
+async def _until_ready(readiness: Readiness) -> None:
+    until = time.monotonic() + _TAKE_OVER_PATIENCE
+    while missing := {name: part.detail for name, part in (await readiness()).items() if not part.ready}:
+        if time.monotonic() > until:
+            reasons = "; ".join(f"{name}: {detail}" for name, detail in missing.items())
+            raise StartError(f"it does not take over, because it is not ready: {reasons}")
+        await asyncio.sleep(1)
 
 
 def _provider(provider: providers.Provider[Any]) -> Callable[[], Coroutine[Any, Any, Any]]:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import socket
+import stat
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Inode of the listening socket."""
     started: Connection
     """Takes a byte once the worker is ready."""
+    takes_over: bool
+    """Whether another worker, of this service or of another one, accepts from that socket."""
 
 
 class HandOver:
@@ -80,7 +83,8 @@ def _stop_listening(inode: int) -> None:
         nobodys.setblocking(False)
         for descriptor in [int(entry.name) for entry in _DESCRIPTORS.iterdir()]:
             try:
-                found = os.fstat(descriptor).st_ino == inode
+                status = os.fstat(descriptor)
+                found = stat.S_ISSOCK(status.st_mode) and status.st_ino == inode
             except OSError:  # closed meanwhile
                 continue
             if found:

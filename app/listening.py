@@ -8,11 +8,17 @@ may connect is a matter of the file's mode, 0600, and of its directory.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import socket
+import struct
 import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import structlog
 
@@ -21,26 +27,77 @@ from domain.errors import StartError
 _PATIENCE: Final = 5.0
 """Seconds to wait for the other service at most."""
 
+_LONGEST: Final = 98
+"""Bytes of a path; the kernel takes 107 for a socket's, and this one has a name with more at the end for a moment."""
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks whether another service that offers is still there."""
+
 _log = structlog.stdlib.get_logger("app.server")
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Generator[None, None, None]:
+    """Keep other services with this ``server.hand_over`` from looking for a socket during the body.
+
+    Raises:
+        StartError: its directory is not there or not to be written to, its name is too long for a socket, or another
+            service does not come to an end with this.
+    """
+    if len(os.fsencode(path)) > _LONGEST:
+        raise StartError(f"server.hand_over cannot be {path}: it has more than {_LONGEST} bytes")
+    until = time.monotonic() + _PATIENCE
+    try:
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            while not _locked(lock):
+                if time.monotonic() > until:
+                    raise StartError(f"another service holds {lock.name}")
+                time.sleep(0.05)
+            yield
+    except OSError as err:
+        raise StartError(f"server.hand_over cannot be {path}: {(err.strerror or str(err)).lower()}") from err
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def taken_over(path: Path, host: str, port: int) -> socket.socket | None:
     """The listening socket of the service that offers one at ``path``; ``None`` where that is not for this address."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(_PATIENCE)
-        try:
-            asking.connect(str(path))
-            _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
-        except OSError:  # nobody is there
-            return None
-    if not descriptors:
+    try:
+        listening, address = _offered(path), _address(host, port)[2]
+    except OSError:  # nobody is there
         return None
-    listening = socket.socket(fileno=descriptors[0])
-    if listening.getsockname()[:2] != _address(host, port)[2][:2]:
+    if listening is None:
+        return None
+    if listening.getsockname()[:2] != address[:2]:
         listening.close()
         return None
     _log.info("listening_socket_taken_over")
     return listening
+
+
+def _offered(path: Path) -> socket.socket | None:
+    """What is given at a path, if it is given by a process of this user; ``OSError`` where nobody is there."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(_PATIENCE)
+        asking.connect(str(path))
+        _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
+        sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        if sockets and _user_of(asking) == os.getuid():
+            return sockets[0]
+        for one in sockets:
+            one.close()
+        return None
+
+
+def _user_of(connected: socket.socket) -> int:
+    """User id of the process at the other end of a Unix socket."""
+    _, user, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(user)
 
 
 def check_address(host: str, port: int) -> None:
@@ -63,12 +120,19 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, socket.SocketK
 
 
 class Offer:
-    """Gives a listening socket to services that ask for it."""
+    """Gives a listening socket to services that ask for it.
 
-    def __init__(self, path: Path, listening: socket.socket) -> None:
+    Args:
+        path: Where they ask.
+        listening: What they get.
+        shared: Whether another service accepts from it already.
+    """
+
+    def __init__(self, path: Path, listening: socket.socket, *, shared: bool) -> None:
         self._path = path
         self._listening = listening
-        self.taken = False
+        self._place: os.stat_result | None = None
+        self.shared = shared
         """Whether another service may be accepting from the socket too."""
 
     def open(self) -> None:
@@ -77,8 +141,11 @@ class Offer:
         Raises:
             OSError: there can be no Unix socket at that path.
         """
-        place = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        place.unlink(missing_ok=True)  # of a process that had this number
+        door = self._make_door()
+        threading.Thread(target=self._give, args=[door], name="hand-over", daemon=True).start()
+
+    def _make_door(self) -> socket.socket:
+        place = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         door = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)
         try:
@@ -86,16 +153,34 @@ class Offer:
         finally:
             os.umask(before)
         door.listen()
+        door.settimeout(_LOOK_EVERY)
+        self._place = place.stat()
         place.rename(self._path)
-        threading.Thread(target=self._give, args=[door], name="hand-over", daemon=True).start()
+        return door
 
     def _give(self, door: socket.socket) -> None:
         while True:
-            asking, _ = door.accept()
-            with asking:
-                asking.settimeout(_PATIENCE)
-                self.taken = True
-                try:
+            try:
+                asking, _ = door.accept()
+                with asking:
+                    asking.settimeout(_PATIENCE)
+                    self.shared = True
                     socket.send_fds(asking, [b"1"], [self._listening.fileno()])
-                except OSError as err:  # it went away
-                    _log.warning("hand_over_failed", reason=str(err))
+            except TimeoutError:
+                if self._nobody_offers():
+                    door.close()
+                    door = self._make_door()
+            except OSError as err:  # it went away
+                _log.warning("hand_over_failed", reason=str(err))
+                time.sleep(_LOOK_EVERY)
+
+    def _nobody_offers(self) -> bool:
+        """Whether the service that took this one's place at the path has gone since."""
+        try:
+            if self._place and os.path.samestat(self._path.stat(), self._place):
+                return False
+            if other := _offered(self._path):
+                other.close()
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        return False

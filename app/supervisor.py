@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from math import inf
 from multiprocessing.connection import Connection
@@ -27,7 +27,7 @@ from granian.net import SocketHolder, SocketSpec  # type: ignore[attr-defined]
 from granian.server.mp import MPServer, WorkerProcess
 
 from app.hand_over import FAREWELL, HAND_OVER, Place
-from app.listening import Offer, check_address, taken_over
+from app.listening import Offer, check_address, one_at_a_time, taken_over
 
 _START_PATIENCE: Final = 3600.0
 """Seconds that a new worker has to get ready; it may be downloading a model."""
@@ -82,7 +82,9 @@ class Supervisor(MPServer):
         self._hand_over = hand_over
         self._ready_file = ready_file
         self._listening: socket.socket | None = None
+        self._takes_over = False
         self._offer: Offer | None = None
+        self._alone: ExitStack | None = None
 
     def find_socket(self) -> None:
         """Take over the listening socket of a service that runs; call this before ``serve``.
@@ -90,10 +92,14 @@ class Supervisor(MPServer):
         Raises:
             StartError: there is none, and the address is not free.
         """
-        if self._hand_over:
-            self._listening = taken_over(self._hand_over, self.bind_addr, self.bind_port)
-        if self._listening is None:
-            check_address(self.bind_addr, self.bind_port)
+        with ExitStack() as alone:
+            if self._hand_over:
+                alone.enter_context(one_at_a_time(self._hand_over))
+                self._listening = taken_over(self._hand_over, self.bind_addr, self.bind_port)
+            if self._listening is None:
+                check_address(self.bind_addr, self.bind_port)
+            self._takes_over = self._listening is not None
+            self._alone = alone.pop_all()  # until it listens, so that two that start at once do not both find it free
 
     def _init_shared_socket(self) -> None:
         self._ssp = None
@@ -108,15 +114,17 @@ class Supervisor(MPServer):
         self._listening.set_inheritable(True)
         self._sso = self._listening
         self._inode = os.fstat(self._listening.fileno()).st_ino
+        if self._alone:
+            self._alone.close()
         if self._hand_over:
-            self._offer = Offer(self._hand_over, self._listening)
+            self._offer = Offer(self._hand_over, self._listening, shared=self._takes_over)
 
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
-        if self._ready_file:
-            self._ready_file.unlink(missing_ok=True)
+        self._mark(ready=False)
         super()._spawn_workers(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         (worker,) = self.wrks
         if self._wait_for_start(worker, inf):
+            self._takes_over = True  # from here on another worker of this service is there
             self._announce()
 
     def _announce(self) -> None:
@@ -126,22 +134,35 @@ class Supervisor(MPServer):
                 self._offer.open()
             except OSError as err:
                 _log.error("hand_over_unavailable", reason=str(err))  # this service itself can do without
-        if self._ready_file:
-            self._ready_file.touch()
+        self._mark(ready=True)
+
+    def _mark(self, *, ready: bool) -> None:
+        if not self._ready_file:
+            return
+        try:
+            if ready:
+                self._ready_file.touch()
+            else:
+                self._ready_file.unlink(missing_ok=True)
+        except OSError as err:
+            _log.error("ready_file_unavailable", reason=str(err))
 
     def _stop_workers(self) -> None:
-        if self._offer and self._offer.taken:
+        if self._offer and self._offer.shared:
             workers: list[Any] = self.wrks
             for worker in workers:
                 self._ask_to_leave(worker)
             until = time.monotonic() + FAREWELL + (self.workers_kill_timeout or 0)
             while any(worker.is_alive() for worker in workers) and time.monotonic() < until:
                 time.sleep(_TICK)
+            for worker in workers:
+                if worker.is_alive():
+                    self._kill(worker)
         super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]
         self._started, started = multiprocessing.Pipe(duplex=False)
-        place = Place(listening=self._inode, started=started)
+        place = Place(listening=self._inode, started=started, takes_over=self._takes_over)
         return super()._spawn_worker(idx, target, partial(callback_loader, place))
 
     def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
@@ -185,9 +206,12 @@ class Supervisor(MPServer):
                 return
             old.join(_TICK)
         if old.is_alive():
-            _log.warning("worker_killed", reason="it did not end within server.stop_timeout")
-            old.kill()
-            old.join()
+            self._kill(old)
+
+    def _kill(self, worker: Any) -> None:
+        _log.warning("worker_killed", reason="it did not end within server.stop_timeout")
+        worker.kill()
+        worker.join()
 
     def _ask_to_leave(self, worker: Any) -> None:
         worker.interrupt_by_parent = True

@@ -66,7 +66,7 @@ def main(state: Path, arguments: list[str]) -> int:
             print(Container(state, name).looked_at())
         case ["exec", name, "python", "/app/healthcheck.py"]:
             return 0 if Container(state, name).is_ready() else 1
-        case ["stop", *names]:
+        case ["stop", "-t", _, *names]:
             for name in names:
                 Container(state, name).stop()
         case ["rm", *names]:
@@ -145,6 +145,7 @@ class Container:
         labels = {
             f"label=com.docker.compose.project={self.about['project']}",
             "label=com.docker.compose.service=parlante",
+            f"label=com.docker.compose.project.working_dir={self.about['directory']}",
         }
         return {one for one in filters if one.startswith("label=")} <= labels and (not statuses or status in statuses)
 
@@ -265,7 +266,7 @@ def _compose(state: Path, options: list[str]) -> int:
                 name = f"c{time.monotonic_ns()}"
                 print(f"Container {project} Starting")
                 container = Container(state, name)
-                container.keep(project=project, kind=kind, values=values)
+                container.keep(project=project, kind=kind, values=values, directory=str(Path.cwd()))
                 container.start(values, files)
         case "logs":
             # A service that says what it never should.

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from app.service_process import free_port
 from tests.deployment.deploying import Site
-from tests.end_to_end.load import Load
+from tests.end_to_end.live import Client, connected, said, samples
+from tests.end_to_end.load import SHORT, Load
 from tests.end_to_end.service import WHISPER_MINI, Service
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,19 @@ def check(load: Load) -> None:
     assert all(load.answers[kind] >= 3 for kind in ("transcribed", "synthesized", "connected", "streamed"))
 
 
+async def held_open(service: Service, step: Callable[[], object]) -> list[Client]:
+    """Streams in which all was said before a step, and nothing ended."""
+    async with (
+        connected(service, events="true", encoding="pcm_s16le") as one,
+        connected(service, events="true", encoding="pcm_s16le") as another,
+    ):
+        for client in (one, another):
+            await client.send(samples(SHORT).tobytes())
+            await client.next("speech_started")
+        await asyncio.gather(asyncio.to_thread(step), one.rest(), another.rest())
+    return [one, another]
+
+
 def test_a_deployment_and_a_rollback_lose_no_request_and_no_utterance(site: Site, service: Service) -> None:
     def deployed() -> None:
         result = site.deploy("service 2", PARLANTE_LOGS__LEVEL="debug")
@@ -64,6 +77,9 @@ def test_a_deployment_and_a_rollback_lose_no_request_and_no_utterance(site: Site
     load = asyncio.run(under_load(service, deployed, rolled_back))
     check(load)
     assert load.answers["cut short and told"] >= 1
+    for client in asyncio.run(held_open(service, deployed)):
+        assert client.text == said(SHORT)
+        assert client.closed == (1012, "service_stopping")
     [last] = site.there.containers
     assert last.id != first.id
     assert not first.runs
@@ -83,14 +99,41 @@ def test_a_deployment_that_fails_does_not_stop_what_runs(site: Site, service: Se
     assert container.about["pid"] == service.pid
 
 
-def test_a_service_that_does_not_start_does_not_stop_what_runs(site: Site, service: Service) -> None:
+NO_STORE = {
+    "PARLANTE_BACKENDS__OBJECT_STORE": "s3",
+    "S3_ENDPOINT_URL": "http://127.0.0.1:9",
+    "PARLANTE_OBJECT_STORES__S3__ATTEMPTS": "1",
+}
+
+
+@pytest.mark.parametrize("mistake", [{"MODEL_SIZE": "/nowhere"}, NO_STORE], ids=["no model", "no store"])
+def test_a_service_that_does_not_get_ready_does_not_stop_what_runs(
+    site: Site, service: Service, mistake: dict[str, str]
+) -> None:
     def deployed() -> None:
-        result = site.deploy("service 2", DEPLOY_TIMEOUT="8", MODEL_SIZE="/nowhere")
+        result = site.deploy("service 2", DEPLOY_TIMEOUT="8", **mistake)
         assert result.status == 1
         assert "runs and is ready" in result.output
 
-    check(asyncio.run(under_load(service, deployed)))
-    assert psutil.pid_exists(service.pid)
+    load = asyncio.run(under_load(service, deployed))
+    check(load)
+    assert load.answers["cut short and told"] == 0
+    [container] = site.there.containers
+    assert container.runs
+    assert container.about["pid"] == service.pid
+
+
+def test_what_an_interrupted_deployment_left_is_cleared(site: Site, service: Service) -> None:
+    """Two containers run; deploying the current release again ends with one of that release."""
+    [first] = site.there.containers
+    (site.directory / "dev" / "newer").mkdir()
+    first.keep(directory=str(site.directory / "dev" / "newer"))  # the only one that runs is of another release
+    result = site.deploy("service 1")
+    assert result.status == 0, result.output
+    assert "the same release" in result.output
+    [last] = site.there.containers
+    assert last.about["directory"] == str(site.current())
+    assert last.runs
 
 
 def test_another_port_is_opened_anew(site: Site, service: Service) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -21,8 +21,11 @@ SHORT = "en-04.flac"
 class Load:
     """Clients that go on until they are told to end; counts what they asked and what they got."""
 
-    def __init__(self, running: Service) -> None:
+    def __init__(
+        self, running: Service, kinds: Sequence[str] = ("transcribe", "synthesize", "connect", "speak", "speak")
+    ) -> None:
         self._running = running
+        self._kinds = kinds
         self._numbers = itertools.count()
         self.answers: Counter[str] = Counter()
         self.failures: list[str] = []
@@ -31,10 +34,13 @@ class Load:
     @asynccontextmanager
     async def on(self) -> AsyncGenerator[None, None]:
         """Keep the load on for the body, and let every client end what it began."""
-        kinds: list[Callable[[], Coroutine[None, None, None]]] = [
-            self._transcribe, self._synthesize, self._ask_on_new_connections, self._speak, self._speak,
-        ]  # fmt: skip
-        tasks = [asyncio.create_task(kind()) for kind in kinds]
+        clients: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+            "transcribe": self._transcribe,
+            "synthesize": self._synthesize,
+            "connect": self._ask_on_new_connections,
+            "speak": self._speak,
+        }
+        tasks = [asyncio.create_task(clients[kind]()) for kind in self._kinds]
         yield
         self.over = True
         await asyncio.gather(*tasks)
