@@ -161,18 +161,24 @@ class Offer:
     def _give(self, door: socket.socket) -> None:
         while True:
             try:
-                asking, _ = door.accept()
-                with asking:
-                    asking.settimeout(_PATIENCE)
-                    self.shared = True
-                    socket.send_fds(asking, [b"1"], [self._listening.fileno()])
-            except TimeoutError:
-                if self._nobody_offers():
+                if not self._give_to_one(door) and self._nobody_offers():
                     door.close()
                     door = self._make_door()
-            except OSError as err:  # it went away
+            except OSError as err:  # whoever asked went away
                 _log.warning("hand_over_failed", reason=str(err))
                 time.sleep(_LOOK_EVERY)
+
+    def _give_to_one(self, door: socket.socket) -> bool:
+        """Wait a moment for somebody who asks; answers whether somebody did."""
+        try:
+            asking, _ = door.accept()
+        except TimeoutError:
+            return False
+        with asking:
+            asking.settimeout(_PATIENCE)
+            self.shared = True
+            socket.send_fds(asking, [b"1"], [self._listening.fileno()])
+        return True
 
     def _nobody_offers(self) -> bool:
         """Whether the service that took this one's place at the path has gone since."""

@@ -86,17 +86,22 @@ def test_a_deployment_and_a_rollback_lose_no_request_and_no_utterance(site: Site
     assert last.runs
 
 
+def never_stopped(site: Site, service: Service, load: Load) -> None:
+    """What ran before the load runs, and nothing was lost."""
+    check(load)
+    assert load.answers["cut short and told"] == 0
+    [container] = site.there.containers
+    assert container.runs
+    assert container.about["pid"] == service.pid
+
+
 def test_a_deployment_that_fails_does_not_stop_what_runs(site: Site, service: Service) -> None:
     def deployed() -> None:
         result = site.deploy("exits 2", DEPLOY_TIMEOUT="4")
         assert result.status == 1
         assert "runs and is ready" in result.output
 
-    load = asyncio.run(under_load(service, deployed))
-    check(load)
-    assert load.answers["cut short and told"] == 0
-    [container] = site.there.containers
-    assert container.about["pid"] == service.pid
+    never_stopped(site, service, asyncio.run(under_load(service, deployed)))
 
 
 NO_STORE = {
@@ -115,12 +120,7 @@ def test_a_service_that_does_not_get_ready_does_not_stop_what_runs(
         assert result.status == 1
         assert "runs and is ready" in result.output
 
-    load = asyncio.run(under_load(service, deployed))
-    check(load)
-    assert load.answers["cut short and told"] == 0
-    [container] = site.there.containers
-    assert container.runs
-    assert container.about["pid"] == service.pid
+    never_stopped(site, service, asyncio.run(under_load(service, deployed)))
 
 
 def test_what_an_interrupted_deployment_left_is_cleared(site: Site, service: Service) -> None:
