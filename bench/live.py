@@ -53,7 +53,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing is sent faster than it would be spoken."""
 
 
-QUICK = Size(lengths=(10, 60), repeats=1, streams=(1, 8), seconds=10, quiet=30)
+QUICK = Size(lengths=(10, 60), repeats=1, streams=(1, 8), seconds=8, quiet=15)
 USUAL = Size(lengths=(10, 60, 600), repeats=3, streams=(1, 2, 4, 8, 12, 16), seconds=20, quiet=900)
 FULL = msgspec.structs.replace(USUAL, lengths=(10, 60, 600, 1800), repeats=1, seconds=120, in_real_time=True)
 
