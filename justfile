@@ -57,6 +57,7 @@ lock *ARGS:
 images *TARGETS:
     python -m tests.containers.check_compose
     python -m tests.containers.check_images {{ TARGETS }}
+    python -m tests.containers.check_stack
 
 # Locks what only the images need: the builders and CUDA 12's cuBLAS.
 lock-images *ARGS:

@@ -20,6 +20,14 @@ class CheckFailed(Exception):
     """Something is not as it must be."""
 
 
+def engine_variables() -> dict[str, str]:
+    """The environment variables that the engine wants."""
+    variables = dict(os.environ)
+    if CHECK_IMAGE.exists():
+        variables["CONTAINERS_CONF"] = str(_CHECK_IMAGE_CONF)
+    return variables
+
+
 class Engine:
     """Docker or podman on the command line."""
 
@@ -47,9 +55,6 @@ class Engine:
 
     def try_(self, *words: str, stdin: str | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run one of the engine's commands, whatever comes of it."""
-        variables = dict(os.environ)
-        if CHECK_IMAGE.exists():
-            variables["CONTAINERS_CONF"] = str(_CHECK_IMAGE_CONF)
         return subprocess.run(
             [self.name, *words],
             input=stdin,
@@ -57,7 +62,7 @@ class Engine:
             text=True,
             check=False,
             timeout=timeout,
-            env=variables,
+            env=engine_variables(),
         )
 
     def ask(self, *words: str, stdin: str | None = None, timeout: float = 300) -> str:
