@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Protocol
 
 import msgspec
@@ -16,9 +16,12 @@ from domain.live.sound import RecentSound
 from domain.live.turns import Turns, Urgency
 from domain.live.utterance import Utterance
 from domain.ports.streaming_transcriber import StreamedUtterance, StreamingTranscriber
+from domain.ports.telemetry import Stage, Telemetry
 from domain.ports.transcriber import Feature, Transcriber
 from domain.transcript import Segment, TranscribeOptions, TranscriptionStarted
 
+_NAME = "listen"
+"""Name of the use case, for telemetry."""
 _TRIM_AFTER = 10.0
 """Seconds of a window from which segments that stand leave it."""
 _LONGEST = 120.0
@@ -58,10 +61,11 @@ class Hearing(Protocol):
 class HearingAgain(Hearing):
     """For engines that hear a piece of sound as a whole: decodes the growing utterance again each time."""
 
-    def __init__(self, transcriber: Transcriber, turns: Turns, options: LiveOptions) -> None:
+    def __init__(self, transcriber: Transcriber, turns: Turns, options: LiveOptions, telemetry: Telemetry) -> None:
         self._transcriber = transcriber
         self._turns = turns
         self._options = options
+        self._telemetry = telemetry
         self._can = transcriber.capabilities
 
     async def partial(self, utterance: Utterance, sound: RecentSound, context: Context, *, speaking: bool) -> None:
@@ -81,11 +85,14 @@ class HearingAgain(Hearing):
     async def final(self, utterance: Utterance, sound: RecentSound, context: Context) -> Heard:
         """Decode the utterance in full, with the engine's fallbacks."""
         samples = sound.between(utterance.start, utterance.end or sound.end)
-        async with self._turns.turn(Urgency.FINAL):
-            return await self._decode(
-                Waveform(samples=samples, sample_rate=self._can.sample_rate),
-                self._transcribe_options(context, context.text, quick=False),
-            )
+        async with AsyncExitStack() as stack:
+            with self._telemetry.stage(_NAME, Stage.QUEUE):
+                await stack.enter_async_context(self._turns.turn(Urgency.FINAL))
+            with self._telemetry.stage(_NAME, Stage.INFERENCE):
+                return await self._decode(
+                    Waveform(samples=samples, sample_rate=self._can.sample_rate),
+                    self._transcribe_options(context, context.text, quick=False),
+                )
 
     def _transcribe_options(self, context: Context, before: str, *, quick: bool) -> TranscribeOptions:
         can, asked = self._can.features, self._options
@@ -115,10 +122,11 @@ class HearingAgain(Hearing):
 class HearingOn(Hearing):
     """For engines that stream by themselves: gives each piece of sound once."""
 
-    def __init__(self, streamed: StreamedUtterance, sample_rate: int, language: str) -> None:
+    def __init__(self, streamed: StreamedUtterance, sample_rate: int, language: str, telemetry: Telemetry) -> None:
         self._streamed = streamed
         self._sample_rate = sample_rate
         self._language = language
+        self._telemetry = telemetry
 
     async def partial(self, utterance: Utterance, sound: RecentSound, context: Context, *, speaking: bool) -> None:
         """Give the engine what has come since."""
@@ -129,8 +137,10 @@ class HearingOn(Hearing):
 
     async def final(self, utterance: Utterance, sound: RecentSound, context: Context) -> Heard:
         """Give the engine the rest and have it end the utterance."""
-        await self._streamed.hear(self._take(utterance, sound, utterance.end or sound.end))
-        return Heard(segments=list(await self._streamed.finish()), language=self._language, language_probability=1.0)
+        with self._telemetry.stage(_NAME, Stage.INFERENCE):
+            await self._streamed.hear(self._take(utterance, sound, utterance.end or sound.end))
+            segments = list(await self._streamed.finish())
+        return Heard(segments=segments, language=self._language, language_probability=1.0)
 
     def _take(self, utterance: Utterance, sound: RecentSound, end: int) -> Waveform:
         samples = sound.between(utterance.covered, end)
@@ -139,12 +149,14 @@ class HearingOn(Hearing):
 
 
 @asynccontextmanager
-async def hearing(transcriber: Transcriber, turns: Turns, options: LiveOptions) -> AsyncGenerator[Hearing, None]:
-    """The way in which this engine hears one utterance."""
+async def hearing(
+    transcriber: Transcriber, turns: Turns, options: LiveOptions, telemetry: Telemetry
+) -> AsyncGenerator[Hearing, None]:
+    """The way in which this engine hears one utterance. The stages of its final are timed; partials come and go."""
     if isinstance(transcriber, StreamingTranscriber):
         can = transcriber.capabilities
         asked = TranscribeOptions(language=options.language, word_timestamps=options.word_timestamps)
         async with transcriber.utterance(asked) as streamed:
-            yield HearingOn(streamed, can.sample_rate, can.languages[0])
+            yield HearingOn(streamed, can.sample_rate, can.languages[0], telemetry)
     else:
-        yield HearingAgain(transcriber, turns, options)
+        yield HearingAgain(transcriber, turns, options, telemetry)

@@ -19,6 +19,7 @@ from domain.live.said import Said
 from domain.live.sound import RecentSound
 from domain.live.turns import Turns
 from domain.live.utterance import Utterance
+from domain.ports.telemetry import Telemetry
 from domain.ports.transcriber import Transcriber
 from domain.ports.voice_activity import VoiceActivityDetector
 from domain.transcript import Transcript, Word
@@ -41,11 +42,13 @@ class LiveSession:
         turns: Turns,
         options: LiveOptions,
         limits: LiveLimits,
+        telemetry: Telemetry,
     ) -> None:
         self._transcriber = transcriber
         self._turns = turns
         self._options = options
         self._limits = limits
+        self._telemetry = telemetry
         self._rate = transcriber.capabilities.sample_rate
         self._activity = detector.stream()
         self._frame = detector.frame
@@ -190,7 +193,7 @@ class LiveSession:
     async def _hear_utterance(self, utterance: Utterance) -> None:
         if utterance.speech_start is not None:
             await self._out.put(SpeechStarted(time=utterance.speech_start / self._rate))
-        async with hearing(self._transcriber, self._turns, self._options) as ear:
+        async with hearing(self._transcriber, self._turns, self._options, self._telemetry) as ear:
             await self._hear_while_open(utterance, ear)
             heard = await ear.final(utterance, self._sound, self._said.context)
         final = self._conclude(utterance, heard)

@@ -130,5 +130,5 @@ class Listen:
             raw: What the bytes are where they are no container.
         """
         rate = self._transcriber.capabilities.sample_rate
-        session = LiveSession(self._transcriber, self._detector, self._turns, options, self._limits)
+        session = LiveSession(self._transcriber, self._detector, self._turns, options, self._limits, self._telemetry)
         return LiveStream(session, self._codec, self._telemetry, raw, rate)

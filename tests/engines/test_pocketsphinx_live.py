@@ -28,6 +28,7 @@ from domain.ports.plugin import Host, NoOptions
 from domain.ports.streaming_transcriber import StreamedUtterance, StreamingTranscriber
 from domain.transcript import TranscribeOptions
 from tests.engines.recordings import SAMPLE_RATE, hear, spoken, text_of, word_error_rate
+from tests.unit.domain.doubles import Measurements
 
 HOST = Host(models_dir=Path(os.devnull))
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -136,7 +137,7 @@ async def _streams(parallel: int) -> AsyncGenerator[list[LiveSession], None]:
         SILERO.open(NoOptions(), HOST) as detector,
     ):
         turns = Turns(parallel)
-        yield [LiveSession(transcriber, detector, turns, LiveOptions(), LIMITS) for _ in range(3)]
+        yield [LiveSession(transcriber, detector, turns, LiveOptions(), LIMITS, Measurements()) for _ in range(3)]
 
 
 async def _spoken(*names: str, pace: float = 4.0) -> AsyncGenerator[Waveform, None]:

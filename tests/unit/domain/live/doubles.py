@@ -15,8 +15,10 @@ from domain.live.events import LiveEvent
 from domain.live.options import LiveLimits, LiveOptions
 from domain.live.session import LiveSession
 from domain.live.turns import Turns
+from domain.ports.telemetry import Telemetry
 from domain.ports.transcriber import Feature, TranscriberCapabilities
 from domain.transcript import Segment, TranscribeOptions, TranscriptEvent, TranscriptionStarted, Word
+from tests.unit.domain.doubles import Measurements
 
 RATE = 16_000
 FRAME = 512
@@ -150,8 +152,10 @@ def session(
     options: LiveOptions = EAGER,
     limits: LiveLimits = LIMITS,
     turns: Turns | None = None,
+    telemetry: Telemetry | None = None,
 ) -> LiveSession:
-    return LiveSession(transcriber, LoudnessDetector(), turns or Turns(transcriber.parallel), options, limits)
+    turns = turns or Turns(transcriber.parallel)
+    return LiveSession(transcriber, LoudnessDetector(), turns, options, limits, telemetry or Measurements())
 
 
 async def pieces(*sounds: Samples, of: float = 0.1, pause: float = 0.001) -> AsyncGenerator[Waveform, None]:

@@ -12,7 +12,9 @@ from domain.audio import Waveform
 from domain.errors import AudioTooLong
 from domain.live.events import Final, Finished, Partial, SpeechStarted, SpeechStopped
 from domain.live.options import LiveLimits, LiveOptions
+from domain.ports.telemetry import Stage
 from domain.transcript import Task
+from tests.unit.domain.doubles import Measurements
 from tests.unit.domain.live.doubles import (
     RATE,
     LoudnessDetector,
@@ -103,6 +105,12 @@ async def test_words_that_are_heard_no_more_are_taken_from_the_unstable_ones() -
     events = await told(session(Forgetful()), pieces(speech("one"), silence(0.4), of=0.05, pause=0.003))
     unstable = [partial.unstable for partial in of_kind(events, Partial)]
     assert "" in unstable[1:]
+
+
+async def test_the_stages_of_finals_are_timed() -> None:
+    measured = Measurements()
+    await told(session(ReadingTranscriber(), telemetry=measured), pieces(*TWO))
+    assert measured.stages == 2 * [("listen", Stage.QUEUE), ("listen", Stage.INFERENCE)]
 
 
 async def test_without_partials_an_utterance_is_heard_once() -> None:
