@@ -127,9 +127,11 @@ async def test_no_secret_and_no_word_is_in_the_log(live: Service) -> None:
 async def test_streams_are_counted_by_how_they_ended(live: Service) -> None:
     before = live.metric("parlante_stream_seconds_count", code="1000")
     heard = live.metric("parlante_audio_transcribed_seconds_total")
+    finals = live.metric("parlante_stage_seconds_count", use_case="listen", stage="inference")
     await transcribed(live, wav(SHORT))
     assert await soon(lambda: live.metric("parlante_stream_seconds_count", code="1000") == before + 1)
     assert live.metric("parlante_audio_transcribed_seconds_total") == pytest.approx(heard + 2.3, abs=0.1)
+    assert live.metric("parlante_stage_seconds_count", use_case="listen", stage="inference") > finals
     assert live.metric("parlante_streams_open") == 0
 
 
