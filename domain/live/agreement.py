@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-def normalized(word: str) -> str:
-    """A word without what hypotheses differ in for no reason: case and punctuation."""
-    return "".join(c for c in word.casefold() if c.isalnum())
+from domain.words import normalized
 
 
 def common_words(first: Sequence[str], second: Sequence[str]) -> int:

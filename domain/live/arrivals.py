@@ -13,6 +13,8 @@ _AHEAD: Final = 4 * 2**20
 
 Reading ahead is what finds out that a client has gone: one that left is only seen behind all that it sent.
 """
+_ITEM: Final = 128
+"""Bytes that a piece or a mark counts for beside its own, about what holding it takes."""
 _PIECE: Final = 64 * 2**10
 """Bytes from which a piece is not made longer by what comes next."""
 
@@ -29,14 +31,14 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._items: deque[bytearray | Mark] = deque()
-        self._bytes = 0
+        self._held = 0
         self._ended = False
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
 
     async def put(self, data: bytes) -> None:
         """Put in the next bytes, once there is room; after the end they are dropped."""
-        while self._bytes >= _AHEAD and not self._ended:
+        while self._held >= _AHEAD and not self._ended:
             self._room.clear()
             await self._room.wait()
         if self._ended:
@@ -46,13 +48,15 @@ class Arrivals:
             last += data
         else:
             self._items.append(bytearray(data))
-        self._bytes += len(data)
+            self._held += _ITEM
+        self._held += len(data)
         self._arrived.set()
 
     def mark(self, mark: Mark) -> None:
         """Put in a mark; the same twice is one."""
         if not self._ended and not (self._items and self._items[-1] is mark):
             self._items.append(mark)
+            self._held += _ITEM
             self._arrived.set()
 
     def end(self) -> None:
@@ -66,12 +70,9 @@ class Arrivals:
         while True:
             while self._items:
                 item = self._items.popleft()
-                if isinstance(item, Mark):
-                    yield item
-                else:
-                    self._bytes -= len(item)
-                    self._room.set()
-                    yield bytes(item)
+                self._held -= _ITEM + (0 if isinstance(item, Mark) else len(item))
+                self._room.set()
+                yield item if isinstance(item, Mark) else bytes(item)
             if self._ended:
                 return
             self._arrived.clear()

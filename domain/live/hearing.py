@@ -19,6 +19,7 @@ from domain.ports.streaming_transcriber import StreamedUtterance, StreamingTrans
 from domain.ports.telemetry import Stage, Telemetry
 from domain.ports.transcriber import Feature, Transcriber
 from domain.transcript import Segment, TranscribeOptions, TranscriptionStarted
+from domain.words import joined
 
 _NAME = "listen"
 """Name of the use case, for telemetry."""
@@ -75,7 +76,7 @@ class HearingAgain(Hearing):
                 return  # it ended while this waited: its final comes next
             utterance.covered = sound.end
             samples = sound.between(utterance.window, sound.end)
-            before = " ".join([context.text, *utterance.kept])
+            before = joined([context.text, *utterance.kept])
             options = self._transcribe_options(context, before, quick=True)
             heard = await self._decode(Waveform(samples=samples, sample_rate=self._can.sample_rate), options)
         if utterance.over.is_set():

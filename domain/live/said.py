@@ -7,6 +7,7 @@ from typing import Final
 from domain.live import events
 from domain.live.hearing import Context, Heard
 from domain.transcript import Segment, Transcript
+from domain.words import joined
 
 _CONTEXT: Final = 200
 """Characters of what was said before that are given to the engine."""
@@ -37,7 +38,7 @@ class Said:
                 self._language = (heard.language, heard.language_probability)
             if heard.language_probability >= _SURE:
                 self.context.language = heard.language
-        said = f"{self.context.text} {final.text}".strip()
+        said = joined([self.context.text, final.text])
         if len(said) > _CONTEXT:
             said = said[-_CONTEXT:]
             said = said.partition(" ")[2] or said  # begin with a whole word, in languages that part them
@@ -52,7 +53,7 @@ class Said:
             default_language: What is answered where nothing was said in no given language.
         """
         return Transcript(
-            text=" ".join(segment.text for segment in self._segments),
+            text=joined(segment.text for segment in self._segments),
             language=self._language[0] or default_language,
             language_probability=self._language[1],
             duration=duration,

@@ -23,6 +23,7 @@ from domain.ports.telemetry import Telemetry
 from domain.ports.transcriber import Transcriber
 from domain.ports.voice_activity import VoiceActivityDetector
 from domain.transcript import Transcript, Word
+from domain.words import joined
 
 _EVENTS_AHEAD = 64
 """Events that wait for a client that reads slowly; then partials are left out, and the rest makes the stream wait."""
@@ -240,8 +241,8 @@ class LiveSession:
         return Partial(
             utterance=utterance.number,
             start=utterance.start / self._rate,
-            text=" ".join(utterance.standing),
-            unstable=" ".join(utterance.unstable),
+            text=joined(utterance.standing),
+            unstable=joined(utterance.unstable),
         )
 
     def _conclude(self, utterance: Utterance, heard: Heard) -> Final:

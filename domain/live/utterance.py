@@ -8,6 +8,7 @@ from itertools import chain, takewhile
 
 from domain.live.agreement import Agreement, common_words, continuation
 from domain.transcript import Segment, Word
+from domain.words import joined, normalized, words_of
 
 _HEARD_WELL = 0.4
 """Seconds of sound after the end of a word from which a hypothesis is believed to have heard it: the times of words are
@@ -68,11 +69,11 @@ class Utterance:
             trim_after: Seconds from which a window is long.
             sample_rate: Hertz.
         """
-        words = [word for segment in segments for word in segment.text.split()]
+        words = [word for segment in segments for word in words_of(segment.text)]
         timed = [word for segment in segments for word in segment.words or ()]
         heard_before = (self._covered_before - self.window) / sample_rate
         stood = len(self._agreement.standing)
-        self._agreement.hear(words, speaking=speaking, heard_twice=_ended(segments, heard_before - _HEARD_WELL))
+        self._agreement.hear(words, speaking=speaking, heard_twice=_ended(words, segments, heard_before - _HEARD_WELL))
         if (stand := len(self._agreement.standing)) > stood:
             end = timed[stand - 1].end if len(timed) == len(words) else heard_before
             self.settled = max(self.settled, min(self.window + round(end * sample_rate), self.covered))
@@ -83,7 +84,7 @@ class Utterance:
         stand = common_words(self._agreement.standing, words)
         count, end = 0, 0.0
         for segment in segments[:-1]:
-            ahead = count + len(segment.text.split())
+            ahead = count + len(words_of(segment.text))
             if ahead > stand:
                 break
             count, end = ahead, segment.end
@@ -100,21 +101,33 @@ class Utterance:
 
         Word times are in seconds from the start of the utterance, as in ``segments``.
         """
-        heard = [word for segment in segments for word in segment.text.split()]
+        heard = [word for segment in segments for word in words_of(segment.text)]
         standing = self.standing
         rest = continuation(standing, heard)
-        text = " ".join(standing + heard[rest:])
+        text = joined(standing + heard[rest:])
         timed = [word for segment in segments for word in segment.words or ()]
         if len(timed) != len(heard):
-            return text, tuple(timed) if not standing else _spread(standing + heard[rest:], timed)
+            as_heard = normalized(joined(standing)) == normalized(joined(heard[:rest]))
+            return text, tuple(timed) if as_heard else _spread(standing + heard[rest:], timed)
         return text, (*_spread(standing, timed[:rest]), *timed[rest:])
 
 
-def _ended(segments: Sequence[Segment], until: float) -> int | None:
-    """How many words at the beginning ended by ``until`` (seconds); ``None`` without the times of words."""
+def _ended(words: Sequence[str], segments: Sequence[Segment], until: float) -> int | None:
+    """How many words at the beginning ended by ``until`` (seconds); ``None`` without the times of words.
+
+    Counted in letters: what an engine times as one word may be several here, in scripts without spaces.
+    """
     if any(segment.words is None for segment in segments):
         return None
-    return len(list(takewhile(lambda word: word.end <= until, chain.from_iterable(s.words or () for s in segments))))
+    timed = takewhile(lambda word: word.end <= until, chain.from_iterable(s.words or () for s in segments))
+    letters = sum(len(normalized(word.word)) for word in timed)
+    count = 0
+    for word in words:
+        letters -= len(normalized(word))
+        if letters < 0:
+            break
+        count += 1
+    return count
 
 
 def _spread(texts: Sequence[str], timed: Sequence[Word]) -> tuple[Word, ...]:

@@ -13,6 +13,7 @@ from domain.ports.audio_codec import AudioCodec
 from domain.ports.telemetry import Stage, Telemetry
 from domain.ports.transcriber import Feature, Transcriber, TranscriberCapabilities
 from domain.transcript import Segment, Task, TranscribeOptions, Transcript, TranscriptionStarted
+from domain.words import joined
 
 _NAME = "transcribe"
 
@@ -79,7 +80,7 @@ class Transcribe:
                     started, segments = await self._gather(audio, options)
         self._telemetry.heard(started.duration)
         return Transcript(
-            text=" ".join(segment.text for segment in segments),
+            text=joined(segment.text for segment in segments),
             language=started.language,
             language_probability=started.language_probability,
             duration=started.duration,

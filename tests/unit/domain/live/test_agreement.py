@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.live.agreement import Agreement, common_words, continuation, normalized
+from domain.live.agreement import Agreement, common_words, continuation
+from domain.words import normalized
 
 
 def following(*hypotheses: str, speaking: bool = True) -> Agreement:

@@ -52,6 +52,22 @@ async def test_a_client_far_ahead_is_made_to_wait_until_bytes_are_taken() -> Non
     assert await anext(items) == b"more"
 
 
+async def test_a_client_that_sends_single_bytes_between_marks_is_made_to_wait_too() -> None:
+    arrivals = Arrivals()
+
+    async def send() -> None:
+        for _ in range(100_000):
+            await arrivals.put(b"x")
+            arrivals.mark(Mark.FLUSH)
+
+    sending = asyncio.create_task(send())
+    await asyncio.sleep(0.5)
+    assert not sending.done()
+    arrivals.end()
+    assert len(await taken(arrivals)) < 50_000
+    await sending
+
+
 async def test_the_end_lets_a_waiting_client_go() -> None:
     arrivals = Arrivals()
     await arrivals.put(bytes(4 * 2**20))

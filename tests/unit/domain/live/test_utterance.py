@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from domain.live.utterance import Utterance
 from domain.transcript import Segment, Word
+from domain.words import joined
 
 RATE = 16_000
 
@@ -167,3 +168,25 @@ def test_nor_does_an_engine_that_streams_take_anything_back(hypotheses: list[lis
         assert now.startswith(stood)
         stood = now
     assert utterance.final(segments(*last))[0].startswith(stood)
+
+
+def spaceless(*words: str) -> list[Segment]:
+    """A segment in a language that puts no spaces, with words as its engine times them."""
+    timed = [
+        Word(start=0.5 * number, end=0.5 * number + 0.5, word=word, probability=0.5)
+        for number, word in enumerate(words)
+    ]
+    return [Segment(start=0.0, end=timed[-1].end, text="".join(words), words=tuple(timed))]
+
+
+def test_languages_without_spaces_are_confirmed_as_they_are_said() -> None:
+    utterance = Utterance(0, 0)
+    hear(utterance, spaceless("请", "打开"), until=1.0)
+    hear(utterance, spaceless("请", "打开", "客厅"), until=1.6)
+    assert joined(utterance.standing) == "请"  # the rest had hardly been heard by then
+    hear(utterance, spaceless("请", "打开", "客厅", "的", "灯。"), until=2.6)
+    assert joined(utterance.standing) == "请打开"
+    assert joined(utterance.unstable) == "客厅的灯。"
+    text, words = utterance.final(spaceless("请", "打开", "客厅", "的", "灯。"))
+    assert text == "请打开客厅的灯。"
+    assert [word.word for word in words] == ["请", "打开", "客厅", "的", "灯。"]
