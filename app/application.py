@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from secrets import token_bytes
 from typing import Any
 
 import structlog
@@ -64,17 +65,18 @@ _PROVIDED = (
 )
 
 
-def create_app(settings: Settings, *, takes_over: bool = False) -> Litestar:
+def create_app(settings: Settings, *, takes_over: bool = False, secret: bytes | None = None) -> Litestar:
     """Build the application; its backends open when it starts and close when it stops.
 
     Args:
         settings: All settings.
         takes_over: Another worker serves, and goes on unless this one is ready; so it does not start where a part,
             say the object store, is not. Without another one it starts, and says at ``/health/ready`` what is missing.
+        secret: What the workers that come and go share, to take each other's tickets; ``None`` makes one.
     """
     container = Container(settings=settings)
     metrics, traces = container.telemetry(), container.traces()
-    tickets = Tickets(MemoryStore(), settings.live.ticket_lifetime)
+    tickets = Tickets(secret or token_bytes(32), MemoryStore(), settings.live.ticket_lifetime)
     open_streams = OpenStreams()
 
     @asynccontextmanager

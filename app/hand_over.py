@@ -37,6 +37,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Inode of the listening socket."""
     started: Connection
     """Takes a byte once the worker is ready."""
+    secret: bytes
+    """What the workers that come and go share."""
     takes_over: bool
     """Whether another worker, of this service or of another one, accepts from that socket."""
 

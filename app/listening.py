@@ -1,9 +1,9 @@
 """The listening socket: opened here, or taken over from a service that runs, and offered to the next one.
 
-With ``server.hand_over`` a service listens at a Unix socket as soon as it is ready, and gives its listening TCP socket
-to whoever connects there. A service that starts asks at the same place first. Both then accept from one queue, until
-the old one is stopped: no connection is refused or reset in between, which two sockets on one port cannot promise. Who
-may connect is a matter of the file's mode, 0600, and of its directory.
+With ``server.hand_over`` a service listens at a Unix socket as soon as it is ready, and gives its listening TCP socket,
+with the secret that signs tickets, to whoever connects there. A service that starts asks at the same place first. Both
+then accept from one queue, until the old one is stopped: no connection is refused or reset in between, which two
+sockets on one port cannot promise. Who may connect is a matter of the file's mode, 0600, and of its directory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import structlog
 
 from domain.errors import StartError
 
+SECRET: Final = 32
+"""Bytes of the secret that goes with the socket."""
 _PATIENCE: Final = 5.0
 """Seconds to wait for the other service at most."""
 
@@ -65,30 +67,34 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def taken_over(path: Path, host: str, port: int) -> socket.socket | None:
-    """The listening socket of the service that offers one at ``path``; ``None`` where that is not for this address."""
+def taken_over(path: Path, host: str, port: int) -> tuple[socket.socket, bytes] | None:
+    """The listening socket and the secret of the service that offers them at ``path``.
+
+    ``None`` where nobody does, or the socket is not for this address.
+    """
     try:
-        listening, address = _offered(path), _address(host, port)[2]
+        offered, address = _offered(path), _address(host, port)[2]
     except OSError:  # nobody is there
         return None
-    if listening is None:
+    if offered is None:
         return None
+    listening, secret = offered
     if listening.getsockname()[:2] != address[:2]:
         listening.close()
         return None
     _log.info("listening_socket_taken_over")
-    return listening
+    return listening, secret
 
 
-def _offered(path: Path) -> socket.socket | None:
+def _offered(path: Path) -> tuple[socket.socket, bytes] | None:
     """What is given at a path, if it is given by a process of this user; ``OSError`` where nobody is there."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(_PATIENCE)
         asking.connect(str(path))
-        _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
+        secret, descriptors, _, _ = socket.recv_fds(asking, SECRET, 1)
         sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        if sockets and _user_of(asking) == os.getuid():
-            return sockets[0]
+        if sockets and len(secret) == SECRET and _user_of(asking) == os.getuid():
+            return sockets[0], secret
         for one in sockets:
             one.close()
         return None
@@ -125,12 +131,14 @@ class Offer:
     Args:
         path: Where they ask.
         listening: What they get.
+        secret: And this; see ``app.application.create_app``.
         shared: Whether another service accepts from it already.
     """
 
-    def __init__(self, path: Path, listening: socket.socket, *, shared: bool) -> None:
+    def __init__(self, path: Path, listening: socket.socket, secret: bytes, *, shared: bool) -> None:
         self._path = path
         self._listening = listening
+        self._secret = secret
         self._place: os.stat_result | None = None
         self.shared = shared
         """Whether another service may be accepting from the socket too."""
@@ -177,7 +185,7 @@ class Offer:
         with asking:
             asking.settimeout(_PATIENCE)
             self.shared = True
-            socket.send_fds(asking, [b"1"], [self._listening.fileno()])
+            socket.send_fds(asking, [self._secret], [self._listening.fileno()])
         return True
 
     def _nobody_offers(self) -> bool:
@@ -186,7 +194,7 @@ class Offer:
             if self._place and os.path.samestat(self._path.stat(), self._place):
                 return False
             if other := _offered(self._path):
-                other.close()
+                other[0].close()
         except (ConnectionRefusedError, FileNotFoundError):
             return True
         return False

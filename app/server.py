@@ -62,7 +62,7 @@ def _load(load: Callable[[], Settings], place: Place) -> ASGIApp:
         _log.error("configuration_invalid", reason=err.message)
         sys.exit(1)
     configure_logging(settings.logs)
-    app = create_app(settings, takes_over=place.takes_over)
+    app = create_app(settings, takes_over=place.takes_over, secret=place.secret)
     hand_over = HandOver(place)
     finish = partial(app.state[OPEN_STREAMS].finish, _STREAMS_SHARE * settings.server.stop_timeout)
     finish_before_stop(finish, hand_over.leave)

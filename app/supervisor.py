@@ -20,6 +20,7 @@ from functools import partial
 from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Final
 
 import structlog
@@ -27,7 +28,7 @@ from granian.net import SocketHolder, SocketSpec  # type: ignore[attr-defined]
 from granian.server.mp import MPServer, WorkerProcess
 
 from app.hand_over import FAREWELL, HAND_OVER, Place
-from app.listening import Offer, check_address, one_at_a_time, taken_over
+from app.listening import SECRET, Offer, check_address, one_at_a_time, taken_over
 
 _START_PATIENCE: Final = 3600.0
 """Seconds that a new worker has to get ready; it may be downloading a model."""
@@ -82,6 +83,7 @@ class Supervisor(MPServer):
         self._hand_over = hand_over
         self._ready_file = ready_file
         self._listening: socket.socket | None = None
+        self._secret = token_bytes(SECRET)
         self._takes_over = False
         self._offer: Offer | None = None
         self._alone: ExitStack | None = None
@@ -95,10 +97,10 @@ class Supervisor(MPServer):
         with ExitStack() as alone:
             if self._hand_over:
                 alone.enter_context(one_at_a_time(self._hand_over))
-                self._listening = taken_over(self._hand_over, self.bind_addr, self.bind_port)
+                if taken := taken_over(self._hand_over, self.bind_addr, self.bind_port):
+                    self._listening, self._secret, self._takes_over = *taken, True
             if self._listening is None:
                 check_address(self.bind_addr, self.bind_port)
-            self._takes_over = self._listening is not None
             self._alone = alone.pop_all()  # until it listens, so that two that start at once do not both find it free
 
     def _init_shared_socket(self) -> None:
@@ -117,7 +119,7 @@ class Supervisor(MPServer):
         if self._alone:
             self._alone.close()
         if self._hand_over:
-            self._offer = Offer(self._hand_over, self._listening, shared=self._takes_over)
+            self._offer = Offer(self._hand_over, self._listening, self._secret, shared=self._takes_over)
 
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         self._mark(ready=False)
@@ -162,7 +164,7 @@ class Supervisor(MPServer):
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]
         self._started, started = multiprocessing.Pipe(duplex=False)
-        place = Place(listening=self._inode, started=started, takes_over=self._takes_over)
+        place = Place(listening=self._inode, started=started, secret=self._secret, takes_over=self._takes_over)
         return super()._spawn_worker(idx, target, partial(callback_loader, place))
 
     def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:

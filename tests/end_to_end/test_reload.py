@@ -62,9 +62,16 @@ async def reloaded_under_load(running: Service, load: Load) -> tuple[Client, Cli
     return one, another, slow
 
 
+async def opens(running: Service, ticket: str) -> None:
+    """Open a stream with a ticket."""
+    async with connected(running, headers={}, ticket=ticket, events="true") as client:
+        await client.next("ready")
+
+
 @pytest.mark.slow
 def test_a_reload_loses_no_request_and_no_utterance(running: Service, config: Path) -> None:
     old, load = running.worker().pid, Load(running)
+    ticket = running.http.post("/api/v1/streaming/tickets").json()["ticket"]
     with (config / "dev.toml").open("a") as file:
         file.write(f'\n[keys]\nbob = "{hash_key(BOBS_KEY)}"\n')
     *held, slow = asyncio.run(reloaded_under_load(running, load))
@@ -80,6 +87,7 @@ def test_a_reload_loses_no_request_and_no_utterance(running: Service, config: Pa
     assert len(slow.text) < LONG * len(said(SENTENCE))
     assert running.worker().pid != old
     assert httpx.get(f"{running.url}/api/v1/voices", headers={"X-API-Key": BOBS_KEY}).status_code == 200
+    asyncio.run(opens(running, ticket))  # which the old worker gave
 
 
 async def kept_under_load(running: Service, load: Load, told: Callable[[], object]) -> None:

@@ -33,7 +33,7 @@ async def name_of_caller(guard: ApiKeyGuard, asked: Request[Any, Any, Any], **op
 @pytest.fixture
 def guard(config: Configuration) -> ApiKeyGuard:
     settings = config.load("prod", API_KEY="operators", PARLANTE_KEYS__ALICE=hash_key("alices"))
-    return ApiKeyGuard(settings, Tickets(MemoryStore(), 30))
+    return ApiKeyGuard(settings, Tickets(bytes(32), MemoryStore(), 30))
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,6 @@ async def test_what_says_that_it_is_not_public_needs_one(guard: ApiKeyGuard) -> 
 
 
 async def test_where_anybody_may_call_nothing_is_asked(config: Configuration) -> None:
-    assert await name_of_caller(ApiKeyGuard(config.load("demo"), Tickets(MemoryStore(), 30)), request()) is None
+    assert (
+        await name_of_caller(ApiKeyGuard(config.load("demo"), Tickets(bytes(32), MemoryStore(), 30)), request()) is None
+    )
