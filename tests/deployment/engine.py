@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 STARTING = 4.0  # seconds
 LONGEST = 300.0
+NOBODY = 2**22 + 1  # a process id larger than any
 
 
 def main(state: Path, arguments: list[str]) -> int:
@@ -174,9 +175,8 @@ class Container:
             variables |= values | _environment(values, files, self.state / "volumes", self.file.with_suffix(".tmp"))
         else:
             command = [sys.executable, __file__, str(self.state), "serve", kind, values["PARLANTE_PORT"]]
-        self.keep(restarts=0, began=time.time(), variables=variables, pid=0)
+        self.keep(restarts=0, began=time.time(), variables=variables, pid=NOBODY)
         if kind == "exits":
-            self.keep(pid=2**22 + 1)  # more than any process has
             return
         with self.file.with_suffix(".log").open("wb") as log:
             server = subprocess.Popen(
