@@ -14,7 +14,6 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final
@@ -24,6 +23,7 @@ import httpx
 from app.keys import new_key
 from app.service_process import free_port
 from tests.containers.engine import REPOSITORY, CheckFailed, Container, Engine
+from tests.end_to_end.service import eventually
 
 _VOICES: Final = (
     '{en-mini = {language = "en", model = "coqui-mini/en"}, es-mini = {language = "es", model = "coqui-mini/es"}}'
@@ -159,7 +159,7 @@ def _hand_over(engine: Engine, image: str, *mounts: str) -> str:
         stack.callback(over.set)  # before the threads are waited for
         asking = [others.submit(ask) for _ in range(2)]
         engine.ask("kill", "--signal", "HUP", names[0])
-        _wait_for(lambda: '"reloaded"' in before.log())
+        _require(eventually(lambda: '"reloaded"' in before.log(), within=60), "it did not reload")
         after = stack.enter_context(Container(engine, image, names[1], "--network=host", *mounts, variables=variables))
         after.wait_healthy()
         _require("listening_socket_taken_over" in after.log(), f"it took nothing over:\n{after.log()[-3000:]}")
@@ -171,13 +171,6 @@ def _hand_over(engine: Engine, image: str, *mounts: str) -> str:
     lost = [answer for answer in answers if answer != "200"]
     _require(not lost, f"of {len(answers)} requests {len(lost)} were lost: {lost[:3]}")
     return f"by a second worker, then by a second container: 0 of {len(answers)} requests lost"
-
-
-def _wait_for(holds: Callable[[], bool], patience: float = 60) -> None:
-    until = time.monotonic() + patience
-    while not holds():
-        _require(time.monotonic() < until, f"it did not come to that within {patience:g} s")
-        time.sleep(0.2)
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from app.keys import new_key
 from app.service_process import free_port
 from tests.containers.check_compose import resolver
 from tests.containers.engine import REPOSITORY, CheckFailed, Engine, engine_variables
+from tests.end_to_end.service import eventually
 from tests.stores.s3_servers import S3Server, run_real_s3
 
 _IMAGE: Final = "localhost/parlante-check:embedded"
@@ -41,17 +41,12 @@ def compose(env_file: Path, *words: str) -> None:
         raise CheckFailed(f"compose {' '.join(words)}: {done.stdout[-1000:]}{done.stderr[-2000:]}")
 
 
-def wait_until_ready(client: httpx.Client) -> None:
-    """Wait for the first yes at ``/health/ready``."""
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
-        try:
-            if client.get("/health/ready").status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass  # it does not listen yet
-        time.sleep(0.2)
-    raise CheckFailed(f"the service was not ready within {_PATIENCE:g} s")
+def is_ready(client: httpx.Client) -> bool:
+    """Whether the service says so; no where it does not listen yet."""
+    try:
+        return client.get("/health/ready").status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
 
 
 def speak(client: httpx.Client, server: S3Server, bucket: str) -> str:
@@ -95,7 +90,8 @@ def check(server: S3Server, bucket: str) -> str:
             with httpx.Client(
                 base_url=f"http://127.0.0.1:{port}", headers={"X-API-Key": key}, timeout=60, trust_env=False
             ) as client:
-                wait_until_ready(client)
+                if not eventually(lambda: is_ready(client), within=_PATIENCE):
+                    raise CheckFailed(f"the service was not ready within {_PATIENCE:g} s")
                 return speak(client, server, bucket)
         finally:
             compose(env_file, "down", "--volumes")

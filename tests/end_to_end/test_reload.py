@@ -20,6 +20,18 @@ from tests.end_to_end.service import REPOSITORY, WHISPER, WHISPER_MINI, Service,
 
 LONG = 4
 """Times that a sentence is said by one who goes on until the service stops."""
+LOCAL = '[backends]\nobject_store = "local"\n'
+IN_THE_FILE = {"MODEL_SIZE", "PARLANTE_BACKENDS__OBJECT_STORE"}
+NO_STORE = """
+[backends]
+object_store = "s3"
+[object_stores.s3]
+bucket = "speech"
+endpoint_url = "http://127.0.0.1:9"
+access_key_id = "a"
+secret_access_key = "b"
+attempts = 1
+"""
 BOBS_KEY = "parlante_bobs-key"
 
 
@@ -28,13 +40,13 @@ def config(tmp_path: Path) -> Path:
     """A configuration of the test's own, on the small model."""
     folder = tmp_path / "config"
     shutil.copytree(REPOSITORY / "config", folder)
-    (folder / "dev.toml").write_text(f'[transcribers.faster-whisper]\nmodel = "{WHISPER_MINI}"\n')
+    (folder / "dev.toml").write_text(f'{LOCAL}[transcribers.faster-whisper]\nmodel = "{WHISPER_MINI}"\n')
     return folder
 
 
 @pytest.fixture
 def running(config: Path, tmp_path: Path) -> Iterator[Service]:
-    variables = {name: value for name, value in WHISPER.items() if name != "MODEL_SIZE"}
+    variables = {name: value for name, value in WHISPER.items() if name not in IN_THE_FILE}
     variables["PARLANTE_CONFIG_DIR"] = str(config)
     with service(tmp_path / "service", "dev", variables) as started:
         yield started
@@ -94,7 +106,7 @@ async def kept_under_load(running: Service, load: Load, told: Callable[[], objec
     async with load.on():
         await asyncio.sleep(0.5)
         psutil.Process(running.pid).send_signal(signal.SIGHUP)
-        assert await asyncio.to_thread(eventually, told, within=30), running.log.read_text("utf-8")
+        assert await asyncio.to_thread(eventually, told, within=60), running.log.read_text("utf-8")
         await asyncio.sleep(0.5)
 
 
@@ -117,10 +129,21 @@ def test_a_configuration_with_a_mistake_leaves_the_worker_in_place(
 @pytest.mark.slow
 def test_an_engine_that_does_not_open_leaves_the_worker_in_place(running: Service, config: Path) -> None:
     old, load = running.worker().pid, Load(running)
-    (config / "dev.toml").write_text('[transcribers.faster-whisper]\nmodel = "/nowhere"\n')
+    (config / "dev.toml").write_text(f'{LOCAL}[transcribers.faster-whisper]\nmodel = "/nowhere"\n')
     asyncio.run(kept_under_load(running, load, lambda: log_lines(running, "reload_failed")))
     assert load.failures == []
     assert running.worker().pid == old
+
+
+@pytest.mark.slow
+def test_a_store_that_does_not_answer_leaves_the_worker_in_place(running: Service, config: Path) -> None:
+    old, load = running.worker().pid, Load(running, ("synthesize", "connect"))
+    model = f'[transcribers.faster-whisper]\nmodel = "{WHISPER_MINI}"\n'
+    (config / "dev.toml").write_text(NO_STORE + model)
+    asyncio.run(kept_under_load(running, load, lambda: log_lines(running, "reload_failed")))
+    assert load.failures == []
+    assert running.worker().pid == old
+    assert "it is not ready: object_store" in running.log.read_text("utf-8")
 
 
 @pytest.mark.slow
